@@ -9,7 +9,6 @@ from data import download, loaders
 
 def main():
     """Print a line for each file; return 0 if every original is here and whole, else 1."""
-    problems = 0
     mirrors = download.MIRRORS
     for name in (*download.MANIFEST, "MNIST"):
         try:
@@ -21,10 +20,10 @@ def main():
                 how = "here" if (loaders.FOLDER / name).exists() else "fetched"
                 print(f"{name}: {how}, {download.fetch(name, loaders.FOLDER, mirrors=mirrors)}")
         except download.DownloadError as error:
-            problems += 1
             print(f"{name}: could not be had ({error})")
             mirrors = [mirror for mirror in mirrors if mirror not in error.unreachable]
 
+    problems = 0
     for load in (
         data.load_mandrill,
         data.load_faces,

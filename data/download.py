@@ -114,7 +114,7 @@ def fetch(name, folder, *, mirrors=MIRRORS, stall_limit=STALL_LIMIT, time_limit=
     for mirror in mirrors:
         source = pooch.create(
             path=folder,
-            base_url=mirror.rstrip("/") + "/",
+            base_url=mirror,
             registry={name: sha256 and f"sha256:{sha256}"},
             retry_if_failed=TRIES - 1,
         )
