@@ -2,6 +2,7 @@
 # make test      ruff and pytest
 # make test-slow the tests that need a browser or minutes
 # make bench     the speed comparisons
+# make gallery   draw the README's pictures anew, from stand-in data
 # make data      fetch the original data files into data/
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ export OMP_NUM_THREADS ?= $(CORES)
 export OPENBLAS_NUM_THREADS ?= $(CORES)
 export MKL_NUM_THREADS ?= $(CORES)
 
-.PHONY: writeup test test-slow bench data clean
+.PHONY: writeup test test-slow bench gallery data clean
 .DEFAULT_GOAL := writeup
 
 writeup: .venv/installed
@@ -28,6 +29,9 @@ test-slow: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
+
+gallery: .venv/installed
+	$(BIN)/python -m tests.gallery
 
 data: .venv/installed
 	$(BIN)/python -m data

@@ -1,23 +1,17 @@
 """Each notebook is committed clean, and runs from top to bottom on originals and on stand-ins."""
 
-import shutil
-
 import nbformat
 import pytest
 
 from tests import writeup
+from tests.gallery import copy_without_originals
 
 CELL_TIME_LIMIT = 120  # seconds
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what a notebook needs, without the original data that data/ may hold."""
-    for pattern in ("*.py", "*.ipynb", "data/*.py", "data/*.json", "benchmarks/*.py"):
-        for path in writeup.ROOT.glob(pattern):
-            target = tmp_path / path.relative_to(writeup.ROOT)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(path, target)
+    copy_without_originals(tmp_path)
     return tmp_path
 
 
