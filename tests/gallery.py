@@ -19,7 +19,7 @@ PICTURES = {
     "boundary": ("gda", 2),
     "eigenfaces": ("pca", 3),
     "spectrograms": ("ica", 2),
-    "digits": ("cvae", 3),
+    "digits": ("cvae", 2),
 }
 WIDTH = 640  # pixels
 

@@ -1,6 +1,7 @@
 """`make writeup`: execute every notebook, write HTML, set our numbers beside the reference."""
 
 import html
+import os
 import sys
 import time
 from pathlib import Path
@@ -50,7 +51,7 @@ def execute(path, *, cell_time_limit=600, folder=ROOT):
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
     try:
-        client.execute()
+        client.execute(env={**os.environ, "TQDM_DISABLE": "1"})  # a page keeps every redrawn bar
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         index = started[-1]
         source = notebook.cells[index].source.strip()
