@@ -11,12 +11,16 @@ The model is ``p(x) = sum_k pi_k N(x; mu_k, Sigma_k)``. One EM step computes the
 of the step are linear in the products ``[1, x_i, x_i x_j]``, so each becomes one matrix product.
 """
 
+import contextlib
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 _BLOCK_FLOATS = 1 << 17  # floats held at once by a step: 1 MiB, which fits a core's cache
-_MAX_PRODUCT_WIDTH = 24  # above this many coordinates their products cost more than they save
+_MAX_PRODUCT_WIDTH = 64  # above this many coordinates their products cost more than they save
+_WORTH_SHARING = 1e7  # products in a step; below it, starting threads costs more than it saves
 _MAX_SPREAD = 1e6  # squared width of the data over that of a component: digits lost by products
 _EPS = np.finfo(np.float64).eps
 
@@ -89,9 +93,9 @@ def train_gmm(
     TypeError
         If an array does not hold real numbers or an option is of the wrong kind.
     ValueError
-        If shapes disagree, an array is empty or holds NaN or infinity, a covariance is not
-        symmetric positive definite, or a component collapses onto too few points (the message
-        says which, and names `reg_covar`).
+        If shapes disagree, an array is empty or holds NaN, infinity or values too large to square,
+        a covariance is not symmetric positive definite, or a component collapses onto too few
+        points (the message says which, and names `reg_covar`).
     """
     data = _check_data("train_data", train_data)
     state = _check_state(data, init_pi, init_mu, init_sigma, ("init_pi", "init_mu", "init_sigma"))
@@ -120,7 +124,7 @@ def train_gmm(
             print(f"iteration {iteration}: log-likelihood {log_lik:.6f} nats")
         if callback is not None:
             callback(iteration, log_lik)
-    return GMMState(*(x.astype(dtype) for x in (state.pi, state.mu + mean, state.sigma)))
+    return _in_dtype(state._replace(mu=state.mu + mean), dtype)
 
 
 def log_density(data, mu, sigma):
@@ -165,7 +169,7 @@ def log_likelihood(data, state):
     TypeError, ValueError
         As `train_gmm` does for its arrays.
     """
-    data, state = _check_pair(data, state)
+    data, state = _check_pair("data", data, "state", state)
     whiteners = _whiteners(state.sigma)
     blocks = _blocks(*data.shape)
     return float(sum(_normalise(_log_joint(data[b], state, whiteners)).sum() for b in blocks))
@@ -189,7 +193,7 @@ def responsibilities(data, state):
     TypeError, ValueError
         As `train_gmm` does for its arrays.
     """
-    data, state = _check_pair(data, state)
+    data, state = _check_pair("data", data, "state", state)
     return _responsibilities(data, state)[0]
 
 
@@ -210,10 +214,7 @@ def predict(data, state):
     TypeError, ValueError
         As `train_gmm` does for its arrays.
     """
-    data, state = _check_pair(data, state)
-    whiteners = _whiteners(state.sigma)
-    blocks = _blocks(*data.shape)
-    return np.concatenate([_log_joint(data[b], state, whiteners).argmax(axis=1) for b in blocks])
+    return _predict(*_check_pair("data", data, "state", state))
 
 
 def compress_image(image, gmm_model):
@@ -235,12 +236,19 @@ def compress_image(image, gmm_model):
     TypeError, ValueError
         If `image` is not three-dimensional, or as `train_gmm` does for its arrays.
     """
-    image = np.asarray(image)
+    image = _finite("image", _real_array("image", image))
     if image.ndim != 3:
         raise ValueError(f"image must have shape (H, W, d), got {image.shape}.")
-    labels = predict(image.reshape(-1, image.shape[-1]), gmm_model)
-    palette = np.clip(np.rint(gmm_model.mu), 0, 255).astype(np.uint8)  # (K, d)
-    return palette[labels].reshape(image.shape)
+    pixels = image.reshape(-1, image.shape[-1])  # (N, d)
+    pixels, state = _check_pair("image", pixels, "gmm_model", gmm_model)
+    palette = np.clip(np.rint(state.mu), 0, 255).astype(np.uint8)  # (K, d)
+    return palette[_predict(pixels, state)].reshape(image.shape)
+
+
+def _predict(data, state):
+    whiteners = _whiteners(state.sigma)
+    blocks = _blocks(*data.shape)
+    return np.concatenate([_log_joint(data[b], state, whiteners).argmax(axis=1) for b in blocks])
 
 
 def _step(points, state):
@@ -272,14 +280,18 @@ def _step_on_products(points, state):
     constant = _log_scale(state.pi, A) - 0.5 * np.sum(P_mu * state.mu, axis=1)
     W = np.column_stack([constant, P_mu, -P[:, i, j] * np.where(i == j, 0.5, 1.0)])  # (K, F)
 
-    moments, log_lik = np.zeros_like(W), 0.0
-    for rows in _blocks(N, W.shape[0] + W.shape[1]):
-        x = np.ascontiguousarray(points[rows].T)  # (d, B)
-        products = [x[a:] * x[a] for a in range(d)]
-        features = np.concatenate([np.ones((1, x.shape[1])), x, *products])  # (F, B)
-        gamma = W @ features  # (K, B)
-        log_lik += _normalise(gamma, axis=0).sum()
-        moments += gamma @ features.T  # (K, F)
+    def sums_over(part):
+        moments, log_lik = np.zeros_like(W), 0.0
+        for rows in _blocks(len(part), sum(W.shape) // 2):
+            features = _products(part[rows])  # (F, B)
+            gamma = W @ features  # (K, B)
+            log_lik += _normalise(gamma, axis=0).sum()
+            moments += gamma @ features.T  # (K, F)
+        return moments, log_lik
+
+    with _workers(N * W.size >= _WORTH_SHARING) as (run, num_threads):
+        parts = np.array_split(points, num_threads)
+        moments, log_lik = map(sum, zip(*run(sums_over, parts), strict=True))
 
     N_k = moments[:, 0]
     mu, sigma = state.mu.copy(), state.sigma.copy()
@@ -287,6 +299,48 @@ def _step_on_products(points, state):
         mu[k] = moments[k, 1 : d + 1] / N_k[k]
         sigma[k, i, j] = sigma[k, j, i] = moments[k, d + 1 :] / N_k[k] - mu[k, i] * mu[k, j]
     return GMMState(N_k / N, mu, sigma), float(log_lik)
+
+
+def _products(points):
+    """Return [1, x_i, x_i x_j (i <= j)] for points x (B, d), shape (F, B)."""
+    B, d = points.shape
+    features = np.ones((1 + d + d * (d + 1) // 2, B))
+    x = features[1 : d + 1]
+    x[:] = points.T
+    end = d + 1
+    for a in range(d):
+        start, end = end, end + d - a
+        np.multiply(x[a:], x[a], out=features[start:end])
+    return features
+
+
+@contextlib.contextmanager
+def _workers(worthwhile):
+    """Yield a map function and its number of threads: as many as BLAS would use, if worthwhile.
+
+    BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
+    """
+    blas = _blas()
+    if blas is None:
+        yield map, 1
+        return
+    num_threads = max((library["num_threads"] for library in blas.info()), default=1)
+    with blas.limit(limits=1):
+        if num_threads == 1 or not worthwhile:
+            yield map, 1
+            return
+        with ThreadPoolExecutor(num_threads) as pool:
+            yield pool.map, num_threads
+
+
+@functools.cache
+def _blas():
+    """Return what sets the number of BLAS threads, or None without threadpoolctl."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _responsibilities(points, state):
@@ -362,7 +416,20 @@ def _products_keep_digits(sigma, widths):
         pivots = np.diagonal(np.linalg.cholesky(sigma), axis1=1, axis2=2) ** 2  # (K, d)
     except np.linalg.LinAlgError:
         return False
-    return bool(np.all(pivots * _MAX_SPREAD > widths**2))
+    return bool(np.all(pivots > widths**2 / _MAX_SPREAD))
+
+
+def _in_dtype(state, dtype):
+    """Return the state in the points' dtype, if that can hold the covariances."""
+    with np.errstate(over="ignore"):
+        state = GMMState(*(x.astype(dtype) for x in state))
+    variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (K, d)
+    if not (np.isfinite(state.sigma).all() and np.all(variances >= np.finfo(dtype).tiny)):
+        raise ValueError(
+            f"sigma has variances from {variances.min():.4g} to {variances.max():.4g}, outside the "
+            f"range of {dtype}; rescale the data, or convert it to float64."
+        )
+    return state
 
 
 def _check_no_collapse(sigma, rounding):
@@ -376,14 +443,19 @@ def _check_no_collapse(sigma, rounding):
             )
 
 
-def _check_pair(data, state):
-    data = _check_data("data", data)
-    return data, _check_state(data, *state, ("state.pi", "state.mu", "state.sigma"))
+def _check_pair(name, data, state_name, state):
+    if not isinstance(state, tuple) or len(state) != 3:
+        raise TypeError(
+            f"{state_name} must be a GMMState(pi, mu, sigma), got {type(state).__name__}."
+        )
+    data = _check_data(name, data)
+    names = [f"{state_name}.{field}" for field in GMMState._fields]
+    return data, _check_state(data, *state, names)
 
 
 def _check_state(data, pi, mu, sigma, names):
     mu, sigma = _check_gaussians(data, mu, sigma, names[1:])
-    pi = _real_array(names[0], pi).astype(np.float64)
+    pi = _finite(names[0], _real_array(names[0], pi)).astype(np.float64)
     if pi.shape != (len(mu),):
         raise ValueError(f"{names[0]} must have shape ({len(mu)},), got {pi.shape}.")
     if not (np.all(pi >= 0) and abs(pi.sum() - 1) < 1e-5):
@@ -398,6 +470,7 @@ def _check_gaussians(data, mu, sigma, names):
     sigma = _finite(names[1], _real_array(names[1], sigma)).astype(np.float64)
     if mu.ndim != 2 or mu.shape[1] != d:
         raise ValueError(f"{names[0]} must have shape (K, {d}) to fit the data, got {mu.shape}.")
+    _check_squares(names[0], mu)
     if sigma.shape != (len(mu), d, d):
         raise ValueError(f"{names[1]} must have shape {(len(mu), d, d)}, got {sigma.shape}.")
     for k, covariance in enumerate(sigma):
@@ -414,7 +487,17 @@ def _check_data(name, value):
     data = _finite(name, _real_array(name, value))
     if data.ndim != 2:
         raise ValueError(f"{name} must have shape (N, d), got {data.shape}.")
-    return data
+    return _check_squares(name, data)
+
+
+def _check_squares(name, array):
+    largest = max(float(array.max()), -float(array.min()))
+    if largest > np.sqrt(np.finfo(np.float64).max / (16 * array.size)):
+        raise ValueError(
+            f"{name} holds values up to {largest:.4g}, whose squares overflow; divide the data by "
+            "a constant first."
+        )
+    return array
 
 
 def _real_array(name, value):

@@ -15,20 +15,20 @@ do: with numba, `_reassign_loop` is compiled. Without it, and where points have 
 coordinates that a matrix product wins, `_reassign_arrays` does the same.
 """
 
+import contextlib
 import functools
-import itertools
 import math
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 _WORTH_COMPILING = 1e7  # distances in a run; numba takes as long to load as NumPy to compute them
-_WORTH_SHARING = 1e6  # distances in a step; below it, starting threads costs more than it saves
+_WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
 _LOOP_WIDTH = 32  # coordinates up to which the compiled loop beats a matrix product
 _TILE = 256  # points that the compiled loop takes at once, for the processor's vector unit
 _BLOCK_SCORES = 1 << 15  # distances that the arrays hold at once: 256 KiB, which fits the cache
+_BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
 
 
 def hello():
@@ -57,15 +57,20 @@ def euclidean_distance(x, y):
     Raises
     ------
     ValueError
-        If the shapes do not broadcast or there is no last axis.
+        If the shapes do not broadcast or there is no last axis, or an array is empty or holds NaN
+        or infinity.
 
     Warns
     -----
     RuntimeWarning
         If the arithmetic is done on unsigned integers.
     """
-    x, y = _real_array("x", x), _real_array("y", y)
+    x, y = _finite("x", _real_array("x", x)), _finite("y", _real_array("y", y))
     _check_same_last_axis("x", x, "y", y)
+    try:
+        np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        raise ValueError(f"x and y must broadcast, got shapes {x.shape} and {y.shape}.") from None
     if np.result_type(x, y).kind == "u":
         warnings.warn(
             f"euclidean_distance on {np.result_type(x, y)} wraps around, so this is not a "
@@ -73,7 +78,7 @@ def euclidean_distance(x, y):
             RuntimeWarning,
             stacklevel=2,
         )
-    return np.sqrt(np.sum((x - y) ** 2, axis=-1))
+    return _distance(x, y)
 
 
 def mean_pixel_error(image, compressed):
@@ -92,7 +97,7 @@ def mean_pixel_error(image, compressed):
     Raises
     ------
     ValueError
-        If the shapes differ, an array is empty, or a value is NaN or infinite.
+        If the shapes differ, an array is empty, or a value is NaN, infinite or too large to square.
     """
     image = _finite("image", _real_array("image", image))
     compressed = _finite("compressed", _real_array("compressed", compressed))
@@ -101,8 +106,7 @@ def mean_pixel_error(image, compressed):
             "image and compressed must have the same shape (..., d), "
             f"got {image.shape} and {compressed.shape}."
         )
-    difference = image.astype(np.float64) - compressed  # (..., d)
-    return float(np.sqrt(np.sum(difference**2, axis=-1)).mean())
+    return float(_distance(image.astype(np.float64), compressed).mean())
 
 
 def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=False, callback=None):
@@ -136,8 +140,8 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     TypeError
         If an array does not hold real numbers or `num_iterations` is no integer.
     ValueError
-        If an array is not two-dimensional, is empty, or holds NaN or infinity, if the widths
-        differ, or if `num_iterations` is negative.
+        If an array is not two-dimensional, is empty, or holds NaN, infinity or values too large to
+        square, if the widths differ, or if `num_iterations` is negative.
 
     Notes
     -----
@@ -165,19 +169,15 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     reassign = _reassign_arrays
     if d <= _LOOP_WIDTH and N * K * num_iterations >= _WORTH_COMPILING:
         reassign = _compiled_loop() or _reassign_arrays
-    num_parts = min(os.cpu_count() or 1, 8) if N * K >= _WORTH_SHARING else 1
-    edges = np.linspace(0, N, num_parts + 1).astype(int)
-    parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
 
-    def reassign_part(part):
+    def reassign_part(points, labels, expiry):
         change = np.zeros((K, d + 1))
-        args = points[part], offsets, labels[part], expiry[part], drift, margin, change
-        return reassign(*args), change
+        return reassign(points, offsets, labels, expiry, drift, margin, change), change
 
-    with ThreadPoolExecutor(num_parts) as pool:
-        run = pool.map if num_parts > 1 else map
+    with _workers(N * K * d >= _WORTH_SHARING) as (run, num_threads):
+        parts = [np.array_split(array, num_threads) for array in (points, labels, expiry)]
         for iteration in range(num_iterations):
-            moved, changes = zip(*run(reassign_part, parts), strict=True)
+            moved, changes = zip(*run(reassign_part, *parts), strict=True)
             if iteration and not any(moved):
                 break
             sums += sum(changes)
@@ -220,7 +220,7 @@ def assign_clusters(data, centroids):
     points, mean = _centred(data)
     weights = _score_weights(centroids - mean)
     labels = np.empty(len(data), dtype=np.int64)
-    for rows in _blocks(len(data), len(centroids)):
+    for rows in _blocks(len(data), *centroids.shape):
         labels[rows] = _two_nearest(points[rows], weights)[0]
     return labels
 
@@ -244,7 +244,7 @@ def compress_image(image, centroids):
     TypeError, ValueError
         If `image` is not three-dimensional, or as `train_kmeans` does for its arrays.
     """
-    image = _real_array("image", image)
+    image = _finite("image", _real_array("image", image))
     if image.ndim != 3:
         raise ValueError(f"image must have shape (H, W, d), got {image.shape}.")
     pixels, centroids = _check_pair(
@@ -281,11 +281,23 @@ def compression_factor(num_pixels, num_colors):
     return 24 * num_pixels / (num_pixels * index_bits + 24 * num_colors)
 
 
+def _distance(x, y):
+    with np.errstate(over="ignore"):
+        distance = np.sqrt(np.sum((x - y) ** 2, axis=-1))
+    if not np.isfinite(distance).all():
+        raise ValueError(
+            f"a squared distance is too large for {distance.dtype}; divide both arrays by a "
+            "constant first, or convert them to a wider type."
+        )
+    return distance
+
+
 def _centred(data):
     """Return the points [x - mean, 1] (N, d + 1) and the mean (d,)."""
     mean = data.mean(axis=0, dtype=np.float64)
-    points = np.ones((len(data), data.shape[1] + 1))
+    points = np.empty((len(data), data.shape[1] + 1))
     np.subtract(data, mean, out=points[:, :-1])
+    points[:, -1] = 1
     return points, mean
 
 
@@ -298,7 +310,7 @@ def _reassign_arrays(points, centroids, labels, expiry, drift, margin, sums):
     K, moved = len(centroids), 0
     weights = _score_weights(centroids)
     due = np.flatnonzero(expiry < drift[labels])
-    for block in _blocks(len(due), K):
+    for block in _blocks(len(due), *centroids.shape):
         rows = due[block]
         x, old = points.take(rows, axis=0), labels[rows]  # (B, d + 1), (B,)
         nearest, first, second = _two_nearest(x, weights)
@@ -369,6 +381,35 @@ def _compiled_loop():
         return njit(**options)(_reassign_loop)
 
 
+@contextlib.contextmanager
+def _workers(worthwhile):
+    """Yield a map function and its number of threads: as many as BLAS would use, if worthwhile.
+
+    BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
+    """
+    blas = _blas()
+    if blas is None:
+        yield map, 1
+        return
+    num_threads = max((library["num_threads"] for library in blas.info()), default=1)
+    with blas.limit(limits=1):
+        if num_threads == 1 or not worthwhile:
+            yield map, 1
+            return
+        with ThreadPoolExecutor(num_threads) as pool:
+            yield pool.map, num_threads
+
+
+@functools.cache
+def _blas():
+    """Return what sets the number of BLAS threads, or None without threadpoolctl."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
 def _score_weights(centroids):
     """Return W (K, d + 1) with ``W [x, 1] = ||c||^2 - 2 c.x``, the distance² less ||x||²."""
     return np.column_stack([-2 * centroids, np.sum(centroids**2, axis=1)])
@@ -388,19 +429,25 @@ def _two_nearest(points, weights):
     return nearest, *np.sqrt(np.maximum([first + squares, second + squares], 0))
 
 
-def _blocks(num_rows, K):
-    """Return slices of `num_rows` rows, so short that K scores a row stay in cache."""
-    size = max(1, _BLOCK_SCORES // K)
+def _blocks(num_rows, K, d):
+    """Return slices of `num_rows` rows, so short that scores and coordinates stay in cache."""
+    size = max(1, min(_BLOCK_SCORES // K, _BLOCK_COORDINATES // d))
     return [slice(start, start + size) for start in range(0, num_rows, size)]
 
 
 def _check_pair(name, array, other_name, other):
-    """Return both as finite, non-empty matrices of equal width."""
-    array, other = _finite(name, _real_array(name, array)), _real_array(other_name, other)
-    other = _finite(other_name, other)
+    """Return both as finite, non-empty matrices of equal width whose distances cannot overflow."""
+    array = _finite(name, _real_array(name, array))
+    other = _finite(other_name, _real_array(other_name, other))
     for label, value in ((name, array), (other_name, other)):
         if value.ndim != 2:
             raise ValueError(f"{label} must have shape (rows, d), got {value.shape}.")
+        largest = max(float(value.max()), -float(value.min()))
+        if largest > math.sqrt(np.finfo(np.float64).max / (16 * value.shape[1])):
+            raise ValueError(
+                f"{label} holds values up to {largest:.4g}, too large to square; divide "
+                f"{name} and {other_name} by a constant first."
+            )
     _check_same_last_axis(name, array, other_name, other)
     return array, other
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 import gmm
 import kmeans
@@ -124,13 +125,32 @@ def test_agrees_with_scikit_learn(d):
     np.testing.assert_array_equal(gmm.predict(data, ours), model.predict(data))
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 16])
+@pytest.mark.parametrize("d", DIMENSIONS)
 def test_both_kinds_of_step_agree(d):
     data, state = problem(200 + d, 900, d, 3)
     plain, plain_log_lik = gmm._step(data, state)
     products, products_log_lik = gmm._step_on_products(data, state)
     assert_states_close(products, plain, 1e-9)
     assert products_log_lik == pytest.approx(plain_log_lik, rel=1e-12)
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_threads_do_not_matter(monkeypatch, num_threads):
+    data, state = problem(250, 1000, 3, 3)
+    plain, plain_log_lik = gmm._step(data, state)
+    monkeypatch.setattr(gmm, "_WORTH_SHARING", 0)
+    with threadpool_limits(num_threads):
+        shared, shared_log_lik = gmm._step_on_products(data, state)
+    assert_states_close(shared, plain, 1e-9)
+    assert shared_log_lik == pytest.approx(plain_log_lik, rel=1e-12)
+
+
+def test_values_whose_squares_overflow_are_refused():
+    data, state = problem(260, 40, 2, 2)
+    with pytest.raises(ValueError, match="train_data .*squares overflow; divide"):
+        gmm.train_gmm(data * 1e200, *state)
+    with pytest.raises(ValueError, match="data .*squares overflow; divide"):
+        gmm.predict(data * 1e200, state)
 
 
 @pytest.mark.parametrize("d", DIMENSIONS)
@@ -296,54 +316,3 @@ def test_compress_image_takes_the_most_probable_mean():
     np.testing.assert_array_equal(result, np.full((1, 2, 3), 100))
     near = np.round(state.mu[:1]).reshape(1, 1, 3)
     np.testing.assert_array_equal(gmm.compress_image(near, state), [[[10, 11, 255]]])
-
-
-# Bad input
-
-DATA, STATE = problem(10, 30, 2, 2)
-PI, MU, SIGMA = STATE
-
-
-def train(data=DATA, pi=PI, mu=MU, sigma=SIGMA, **options):
-    return gmm.train_gmm(data, pi, mu, sigma, **options)
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "words"),
-    [
-        (lambda: train(data=DATA[0]), ValueError, ["train_data", "(N, d)", "(2,)"]),
-        (lambda: train(data=DATA[:0]), ValueError, ["train_data", "empty"]),
-        (lambda: train(data=DATA * np.nan), ValueError, ["train_data", "nan"]),
-        (lambda: train(data=DATA * 1j), TypeError, ["train_data", "complex"]),
-        (lambda: train(pi=PI[:1]), ValueError, ["init_pi", "(2,)", "(1,)"]),
-        (lambda: train(pi=PI * 2), ValueError, ["init_pi", "sum to one"]),
-        (lambda: train(pi=[1.5, -0.5]), ValueError, ["init_pi", "-0.5"]),
-        (lambda: train(pi=[np.nan, 1]), ValueError, ["init_pi", "nan"]),
-        (lambda: train(mu=MU[:, :1]), ValueError, ["init_mu", "(K, 2)", "(2, 1)"]),
-        (lambda: train(mu=MU * np.inf), ValueError, ["init_mu", "inf"]),
-        (lambda: train(sigma=SIGMA[0]), ValueError, ["init_sigma", "(2, 2, 2)"]),
-        (lambda: train(sigma=-SIGMA), ValueError, ["init_sigma[0]", "positive definite"]),
-        (lambda: train(sigma=0 * SIGMA), ValueError, ["init_sigma[0]", "positive definite"]),
-        (
-            lambda: train(sigma=SIGMA + [[0, 1], [0, 0]]),
-            ValueError,
-            ["init_sigma[0]", "symmetric"],
-        ),
-        (lambda: train(num_iterations=-3), ValueError, ["num_iterations", "-3"]),
-        (lambda: train(num_iterations="3"), TypeError, ["num_iterations", "'3'"]),
-        (lambda: train(reg_covar=-1e-6), ValueError, ["reg_covar", "-1e-06"]),
-        (lambda: train(reg_covar=np.nan), ValueError, ["reg_covar", "nan"]),
-        (lambda: train(reg_covar=None), TypeError, ["reg_covar", "None"]),
-        (lambda: gmm.log_likelihood(DATA[:, :1], STATE), ValueError, ["state.mu", "(K, 1)"]),
-        (lambda: gmm.responsibilities(DATA[:0], STATE), ValueError, ["data", "empty"]),
-        (lambda: gmm.predict(DATA, STATE._replace(pi=PI + 1)), ValueError, ["state.pi"]),
-        (lambda: gmm.log_density(DATA, MU, -SIGMA), ValueError, ["sigma[0]"]),
-        (lambda: gmm.log_density(DATA, MU[0], SIGMA), ValueError, ["mu", "(K, 2)"]),
-        (lambda: gmm.compress_image(DATA, STATE), ValueError, ["image", "(30, 2)"]),
-    ],
-)
-def test_bad_input_is_explained(call, error, words):
-    with pytest.raises(error) as caught:
-        call()
-    for word in words:
-        assert word in str(caught.value)
