@@ -16,7 +16,7 @@ with weights: a labelled point counts 1 for its class, an unlabelled one ``lambd
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import entr
+from scipy.special import entr, softmax
 
 try:
     from gmm import log_density
@@ -77,7 +77,8 @@ def fit_gda(x, y, *, reg_covar=0.0):
         If an array does not hold real numbers, or `reg_covar` is no number.
     ValueError
         If shapes disagree, a value is NaN or infinite, a label is neither 0 nor 1, a class has
-        no points, or a class's covariance is singular (the message says which class).
+        no points, or a class's covariance is singular (the message says which class) or out of
+        the dtype's range.
     """
     x = _check_points("x", x)
     y = _check_labels("y", y, len(x))
@@ -142,31 +143,23 @@ def train_gda(
         no labelled points and `init` is not given, `init` is not a valid state, or a class
         loses all its points or collapses (the message says which, and names `reg_covar`).
     """
-    labeled_x, labels, unlabeled_x, dtype = _check_problem(labeled_x, labels, unlabeled_x)
+    *problem, dtype = _check_problem(labeled_x, labels, unlabeled_x)
     num_iterations = _check_count("num_iterations", num_iterations)
     if init is None:
-        state = fit_gda(labeled_x, labels, reg_covar=reg_covar)
+        state = fit_gda(*problem[:2], reg_covar=reg_covar)
     else:
-        state = _check_state("init", init, labeled_x.shape[1])
-        log_density(state.mu, state.mu, state.sigma)  # raises unless positive definite
+        state = _check_state("init", init, problem[0].shape[1])
 
     for iteration in range(num_iterations):
         if verbose or callback is not None:
-            J = objective(labeled_x, labels, unlabeled_x, state, unlabeled_weight=unlabeled_weight)
+            J = objective(*problem, state, unlabeled_weight=unlabeled_weight)
             if verbose:
                 print(f"iteration {iteration}: objective {J:.6f} nats")
             if callback is not None:
                 callback(iteration, J)
-        Q = e_step(unlabeled_x, state)  # (u, 2)
-        state = m_step(
-            labeled_x,
-            labels,
-            unlabeled_x,
-            Q,
-            unlabeled_weight=unlabeled_weight,
-            reg_covar=reg_covar,
-        )
-    return GDAState(state.phi, state.mu.astype(dtype), state.sigma.astype(dtype))
+        Q = e_step(problem[2], state)  # (u, 2)
+        state = m_step(*problem, Q, unlabeled_weight=unlabeled_weight, reg_covar=reg_covar)
+    return _in_dtype(state, dtype)
 
 
 def e_step(unlabeled_x, state):
@@ -188,8 +181,7 @@ def e_step(unlabeled_x, state):
     TypeError, ValueError
         As `train_gda` does for its arrays.
     """
-    log_joint = _log_joint(_check_points("unlabeled_x", unlabeled_x), state)  # (u, 2)
-    return np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True))
+    return softmax(_log_joint(_check_points("unlabeled_x", unlabeled_x), state), axis=1)
 
 
 def m_step(labeled_x, labels, unlabeled_x, Q, *, unlabeled_weight=1.0, reg_covar=0.0):
@@ -217,8 +209,8 @@ def m_step(labeled_x, labels, unlabeled_x, Q, *, unlabeled_weight=1.0, reg_covar
     """
     labeled_x, labels, unlabeled_x, dtype = _check_problem(labeled_x, labels, unlabeled_x)
     Q = _check_responsibilities(Q, len(unlabeled_x))
-    unlabeled_weight = _check_non_negative("unlabeled_weight", unlabeled_weight)
-    reg_covar = _check_non_negative("reg_covar", reg_covar)
+    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
+    reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
 
     x = np.concatenate([labeled_x, unlabeled_x])  # (l + u, M)
     # Real counts above, pseudo-counts below: the formulas do not tell them apart.
@@ -238,7 +230,7 @@ def m_step(labeled_x, labels, unlabeled_x, Q, *, unlabeled_weight=1.0, reg_covar
         weighted = (x - mu[k]) * np.sqrt(w[:, k, None])  # (l + u, M)
         sigma[k] = weighted.T @ weighted / N_k[k] + reg_covar * np.eye(x.shape[1])  # 2(e)
     _check_no_collapse(sigma, x)
-    return GDAState(float(phi), mu.astype(dtype), sigma.astype(dtype))
+    return _in_dtype(GDAState(float(phi), mu, sigma), dtype)
 
 
 def objective(labeled_x, labels, unlabeled_x, state, *, unlabeled_weight=1.0):
@@ -264,7 +256,7 @@ def objective(labeled_x, labels, unlabeled_x, state, *, unlabeled_weight=1.0):
         As `train_gda` does.
     """
     labeled_x, labels, unlabeled_x, _ = _check_problem(labeled_x, labels, unlabeled_x)
-    unlabeled_weight = _check_non_negative("unlabeled_weight", unlabeled_weight)
+    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     log_marginal = np.logaddexp.reduce(_log_joint(unlabeled_x, state), axis=1)  # (u,)
     labelled = _labelled_term(labeled_x, labels, state)
     return float(labelled + unlabeled_weight * log_marginal.sum())
@@ -299,7 +291,7 @@ def lower_bound(labeled_x, labels, unlabeled_x, Q, state, *, unlabeled_weight=1.
     """
     labeled_x, labels, unlabeled_x, _ = _check_problem(labeled_x, labels, unlabeled_x)
     Q = _check_responsibilities(Q, len(unlabeled_x))
-    unlabeled_weight = _check_non_negative("unlabeled_weight", unlabeled_weight)
+    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     w, log_joint = unlabeled_weight * Q, _log_joint(unlabeled_x, state)  # (u, 2)
     counted = w > 0  # leaves out 0 * (-inf)
     # sum Q log(p / Q) = sum Q log p + entropy(Q)
@@ -366,6 +358,19 @@ def _log_joint(x, state):
             "rescale the data, or start from wider covariances."
         )
     return log_joint
+
+
+def _in_dtype(state, dtype):
+    """Return the state in the points' dtype, if that can hold the covariances."""
+    with np.errstate(over="ignore"):
+        mu, sigma = state.mu.astype(dtype), state.sigma.astype(dtype)
+    variances = np.diagonal(sigma, axis1=1, axis2=2)  # (2, M)
+    if not (np.isfinite(sigma).all() and np.all(variances >= np.finfo(dtype).tiny)):
+        raise ValueError(
+            f"sigma has variances from {variances.min():.4g} to {variances.max():.4g}, outside the "
+            f"range of {dtype}; rescale the data, or convert it to float64."
+        )
+    return GDAState(state.phi, mu, sigma)
 
 
 def _check_no_collapse(sigma, x):
@@ -442,14 +447,16 @@ def _check_state(name, state, M):
     """Return a float64 copy of the state, checked against M."""
     if not isinstance(state, tuple) or len(state) != 3:
         raise TypeError(f"{name} must be a GDAState(phi, mu, sigma), got {type(state).__name__}.")
-    phi = _check_non_negative(f"{name}.phi", state[0])
-    if phi > 1:
-        raise ValueError(f"{name}.phi must be a probability, from 0 to 1, got {phi}.")
-    mu = _real_array(f"{name}.mu", state[1]).astype(np.float64)
+    phi = _check_number(f"{name}.phi", state[0], 1)
+    mu = _check_points(f"{name}.mu", state[1]).astype(np.float64)
     sigma = _real_array(f"{name}.sigma", state[2]).astype(np.float64)
     for part, array, shape in (("mu", mu, (2, M)), ("sigma", sigma, (2, M, M))):
         if array.shape != shape:
             raise ValueError(f"{name}.{part} must have shape {shape}, got {array.shape}.")
+    try:
+        log_density(mu, mu, sigma)
+    except ValueError as error:  # sigma[k] is not symmetric positive definite
+        raise ValueError(f"{name}.{error}") from None
     return GDAState(phi, mu, sigma)
 
 
@@ -476,11 +483,11 @@ def _check_count(name, value):
     return int(value)
 
 
-def _check_non_negative(name, value):
+def _check_number(name, value, largest):
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{name} must be a number, got {value!r}.")
-    if not 0 <= value <= _LARGEST:
-        raise ValueError(f"{name} must be from 0 to {_LARGEST:g}, got {value}.")
+    if not 0 <= value <= largest:
+        raise ValueError(f"{name} must be from 0 to {largest:g}, got {value}.")
     return float(value)

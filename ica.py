@@ -77,9 +77,9 @@ def normalize(mix):
     TypeError
         If `mix` does not hold real numbers.
     ValueError
-        If `mix` is empty, holds NaN or infinity, or is silent throughout.
+        If `mix` is not two-dimensional, is empty, holds NaN or infinity, or is silent throughout.
     """
-    mix = _floating(_finite("mix", _real_array("mix", mix)))
+    mix = _floating(_check_samples("mix", mix))
     peak = np.abs(mix).max()
     if peak == 0:
         raise ValueError("mix is silent (all zeros), so it has no scale; pass a recording.")
@@ -106,7 +106,7 @@ def log_likelihood(X, W):
     TypeError
         If an array does not hold real numbers.
     ValueError
-        If shapes disagree, or an array is empty or holds NaN or infinity.
+        If shapes disagree, an array is empty or holds NaN or infinity, or W x overflows.
     """
     X = _check_samples("X", X).astype(np.float64)
     W = _check_square("W", W, X.shape[1])
@@ -184,9 +184,9 @@ def ica(X, *, learning_rates=LEARNING_RATES, verbose=False, callback=None):
     Computed in float64. With numba the first call in a process takes about a second longer, for
     compiling.
     """
-    X = _check_samples("X", X)
+    X = _floating(_check_samples("X", X))
     learning_rates = _check_learning_rates(learning_rates)
-    dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
+    dtype = X.dtype
     X = X.astype(np.float64, order="C")  # a copy, so numba meets one type of array only
     _check_microphones(X, precision=max(np.finfo(dtype).eps, _EPS))
     W = np.eye(X.shape[1])
@@ -228,14 +228,11 @@ def unmix(X, W):
 
     Raises
     ------
-    TypeError
-        If an array does not hold real numbers.
-    ValueError
-        If shapes disagree, or an array is empty or holds NaN or infinity.
+    TypeError, ValueError
+        As `log_likelihood` does.
     """
     X = _floating(_check_samples("X", X))
-    W = _check_square("W", W, X.shape[1])
-    return _unmix(X, W.astype(X.dtype))
+    return _unmix(X, _check_square("W", W, X.shape[1]))
 
 
 def amari_distance(W, A):
@@ -288,7 +285,7 @@ def amari_distance(W, A):
 def _unmix(X, W):
     """Return W x for one sample (m,) or each of many (T, m)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        Y = X @ W.T
+        Y = (X @ W.T).astype(X.dtype, copy=False)
     if not np.isfinite(Y).all():
         raise ValueError(
             f"W x overflows: max |X| = {np.abs(X).max():.4g}, max |W| = {np.abs(W).max():.4g}; "

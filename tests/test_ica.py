@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -205,26 +203,6 @@ def test_global_random_state_is_untouched():
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-def test_module_works_alone_without_numba(tmp_path):
-    shutil.copy(HERE / "ica.py", tmp_path)
-    X, _ = mixture(3, 2, 50)
-    np.save(tmp_path / "X.npy", X)
-    code = (
-        "import sys; sys.path.insert(0, '.'); sys.modules['numba'] = None\n"
-        "import ica; ica.hello()\n"
-        "print([name for name in ('scipy', 'numba.core', 'data') if name in sys.modules])\n"
-        "import numpy as np; print(repr(ica.ica(np.load('X.npy')).tolist()))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-I", "-W", "error", "-c", code],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    greeting, loaded, W = run.stdout.splitlines()
-    assert greeting == "Hello from ica.py!"
-    assert loaded == "[]"
-    np.testing.assert_allclose(json.loads(W), ica.ica(X), rtol=1e-11)
-
-
 # -- sigmoid, likelihood, gradient -------------------------------------------------------------
 
 
@@ -333,78 +311,14 @@ def test_amari_distance_range():
     assert ica.amari_distance([[3.0]], [[-2.0]]) == 0
 
 
-@pytest.mark.parametrize("singular", [[[1, 2], [2, 4]], [[0, 0], [0, 1]], [[0, 1], [0, 2]]])
-def test_amari_distance_refuses_singular_matrices(singular):
-    with pytest.raises(ValueError, match="W must be invertible"):
-        ica.amari_distance(singular, np.eye(2))
-    with pytest.raises(ValueError, match="A must be invertible"):
-        ica.amari_distance(np.eye(2), singular)
-
-
-# -- bad input ---------------------------------------------------------------------------------
+# -- an ascent that fails ------------------------------------------------------------------------
 
 GOOD = mixture(0, 2, 50)[0]
-
-
-def with_value(value):
-    X = GOOD.copy()
-    X[3, 1] = value
-    return X
-
-
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        (GOOD[:, 0], r"X must have shape \(T, m\)"),
-        (GOOD[None], r"X must have shape \(T, m\)"),
-        (GOOD[:0], "X is empty"),
-        (GOOD[:, :0], "X is empty"),
-        (with_value(np.nan), r"X holds nan at index \(3, 1\)"),
-        (with_value(np.inf), r"X holds inf at index \(3, 1\)"),
-        (np.column_stack([GOOD, np.zeros(50)]), "channel 2 of X is silent"),
-        (np.column_stack([np.full(50, 0.5), GOOD]), "channel 0 of X is constant at 0.5"),
-        (GOOD[:, [0, 1, 0]], r"linearly dependent \(rank 2 from 50"),
-        (GOOD @ np.array([[1, 0, 0.3], [0, 1, 0.7]]), r"linearly dependent \(rank 2"),
-        ((GOOD @ [[1, 0, 0.3], [0, 1, 0.7]]).astype(np.float32), r"linearly dependent \(rank 2"),
-        (np.random.default_rng(0).normal(size=(3, 5)), r"dependent \(rank 3 from 3 samples"),
-    ],
-)
-def test_ica_refuses_bad_samples(X, message):
-    with pytest.raises(ValueError, match=message):
-        ica.ica(X)
 
 
 @pytest.mark.parametrize("quiet", [1e-9, 1e-200])
 def test_a_quiet_microphone_is_not_a_silent_one(quiet):
     assert np.isfinite(ica.ica(GOOD * [1, quiet], learning_rates=(0.01,))).all()
-
-
-@pytest.mark.parametrize(
-    ("rates", "message"),
-    [
-        ((0.1, 0.0), "learning_rates must all be above zero, got 0"),
-        ((-0.1,), "learning_rates must all be above zero, got -0.1"),
-        ((0.1, np.nan), "learning_rates holds nan"),
-        ((np.inf,), "learning_rates holds inf"),
-        ((), "learning_rates is empty"),
-        (0.1, "learning_rates must be a sequence"),
-    ],
-)
-def test_ica_refuses_bad_learning_rates(rates, message):
-    with pytest.raises(ValueError, match=message):
-        ica.ica(GOOD, learning_rates=rates)
-
-
-def test_wrong_kinds():
-    for X in (GOOD.astype(str), GOOD.astype(complex), [[None, 1.0]]):
-        with pytest.raises(TypeError, match="X must hold real numbers"):
-            ica.ica(X)
-    with pytest.raises(TypeError, match="learning_rates must hold real numbers"):
-        ica.ica(GOOD, learning_rates=("0.1",))
-    with pytest.raises(TypeError, match="s must hold real numbers"):
-        ica.sigmoid("0")
-    with pytest.raises(ValueError, match="s holds NaN"):
-        ica.sigmoid(np.nan)
 
 
 def test_a_singular_step_is_reported(route):
@@ -428,39 +342,3 @@ def test_a_rate_too_high_is_reported(route, rate):
 def test_data_that_was_not_normalised_is_reported(route):
     with pytest.raises(ValueError, match=r"(diverged|singular).*normalize"):
         ica.ica(np.rint(32767 * GOOD).astype(np.int16), learning_rates=(0.1, 0.05))
-
-
-def test_overflow_is_reported():
-    huge = np.full((3, 2), 1e308)
-    W = np.array([[1.0, 2.0], [0.0, 1.0]])
-    for call in (
-        lambda: ica.unmix(huge, W),
-        lambda: ica.log_likelihood(huge, W),
-        lambda: ica.filter_grad(huge[0], W),
-    ):
-        with pytest.raises(ValueError, match="W x overflows"):
-            call()
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: ica.log_likelihood(GOOD, np.eye(3)), r"W must have shape \(2, 2\), got \(3, 3\)"),
-        (lambda: ica.log_likelihood(GOOD[0], np.eye(2)), r"X must have shape \(T, m\)"),
-        (lambda: ica.unmix(GOOD, np.eye(2)[:1]), r"W must have shape \(2, 2\), got \(1, 2\)"),
-        (lambda: ica.unmix(GOOD, [[1, np.nan], [0, 1]]), r"W holds nan at index \(0, 1\)"),
-        (lambda: ica.filter_grad(GOOD, np.eye(2)), r"x must be one sample of shape \(m,\)"),
-        (lambda: ica.filter_grad(GOOD[0], np.eye(3)), r"W must have shape \(2, 2\)"),
-        (lambda: ica.filter_grad(GOOD[0], np.ones((2, 2))), "W is singular"),
-        (lambda: ica.filter_grad(GOOD[0], np.zeros((2, 2))), "W is singular"),
-        (lambda: ica.filter_grad([], np.eye(2)), "x is empty"),
-        (lambda: ica.amari_distance(np.ones((2, 3)), np.eye(2)), r"W must have shape \(m, m\)"),
-        (lambda: ica.amari_distance(np.eye(2), np.eye(3)), r"A must have shape \(2, 2\)"),
-        (lambda: ica.normalize(np.zeros((4, 2))), "mix is silent"),
-        (lambda: ica.normalize([[1.0, np.nan]]), r"mix holds nan at index \(0, 1\)"),
-        (lambda: ica.normalize([]), "mix is empty"),
-    ],
-)
-def test_bad_arguments(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

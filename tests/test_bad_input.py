@@ -1,0 +1,592 @@
+"""Bad input to every public function: the call, the error, and the words that explain it.
+
+`GOOD` holds one good call of each function and the kind of each argument. `BY_KIND` says what is
+bad for an argument of that kind wherever it stands, and `ROWS` what is bad in one function.
+"""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import cvae
+import gda
+import gmm
+import ica
+import kmeans
+import pca
+
+MODULES = {module.__name__: module for module in (kmeans, gmm, gda, pca, ica, cvae)}
+NAN, INF = math.nan, math.inf
+
+# The good calls
+
+RNG = np.random.default_rng(0)
+X, U = RNG.normal(size=(8, 3)), RNG.normal(size=(9, 3))
+Y = np.array([0.0, 1.0] * 4)
+Q = np.full((9, 2), 0.5)
+EYE, EYES = np.eye(3), np.stack([np.eye(3)] * 2)
+IMAGE = np.arange(12.0).reshape(2, 2, 3)
+MIXTURE = gmm.GMMState(np.array([0.25, 0.75]), X[:2], EYES)
+CLASSES = gda.GDAState(0.5, X[:2], EYES)
+
+PIXELS = torch.linspace(0, 1, 8).reshape(2, 4)
+CODES, ONE_HOT = torch.ones(2, 2), torch.eye(3)[:2]
+MODEL = cvae.CVAE(input_size=4, latent_size=2, num_classes=3, hidden_units=5)
+ON_MODEL = {
+    "model": ("object", MODEL),
+    "images": ("pixels", PIXELS),
+    "labels": ("digits", [0, 1]),
+}
+LOSS = {
+    "x_hat": ("pixels", PIXELS),
+    "x": ("pixels", PIXELS),
+    "mu": ("codes", CODES),
+    "logvar": ("codes", CODES),
+}
+
+ON_MIXTURE = {"data": ("points", X), "state": ("mixture", MIXTURE)}
+PROBLEM = {
+    "labeled_x": ("array", X),
+    "labels": ("classes", Y),
+    "unlabeled_x": ("array", U),
+    "unlabeled_weight": ("weight", 1.0),
+}
+
+GOOD = {
+    "kmeans.euclidean_distance": {"x": ("points", X), "y": ("points", X)},
+    "kmeans.mean_pixel_error": {"image": ("points", IMAGE), "compressed": ("points", IMAGE)},
+    "kmeans.train_kmeans": {
+        "train_data": ("points", X),
+        "initial_centroids": ("points", X[:2]),
+        "num_iterations": ("count", 2),
+    },
+    "kmeans.assign_clusters": {"data": ("points", X), "centroids": ("points", X[:2])},
+    "kmeans.compress_image": {"image": ("points", IMAGE), "centroids": ("points", X[:2])},
+    "kmeans.compression_factor": {"num_pixels": ("size", 10), "num_colors": ("size", 2)},
+    "gmm.train_gmm": {
+        "train_data": ("points", X),
+        "init_pi": ("points", MIXTURE.pi),
+        "init_mu": ("points", MIXTURE.mu),
+        "init_sigma": ("covariances", MIXTURE.sigma),
+        "num_iterations": ("count", 1),
+        "reg_covar": ("weight", 0.1),
+    },
+    "gmm.log_density": {
+        "data": ("points", X),
+        "mu": ("points", MIXTURE.mu),
+        "sigma": ("covariances", MIXTURE.sigma),
+    },
+    "gmm.log_likelihood": ON_MIXTURE,
+    "gmm.responsibilities": ON_MIXTURE,
+    "gmm.predict": ON_MIXTURE,
+    "gmm.compress_image": {"image": ("points", IMAGE), "gmm_model": ("mixture", MIXTURE)},
+    "gda.fit_gda": {"x": ("array", X), "y": ("classes", Y), "reg_covar": ("weight", 0.1)},
+    "gda.train_gda": {
+        **PROBLEM,
+        "num_iterations": ("count", 1),
+        "reg_covar": ("weight", 0.1),
+        "init": ("classifier", CLASSES),
+    },
+    "gda.e_step": {"unlabeled_x": ("array", U), "state": ("classifier", CLASSES)},
+    "gda.m_step": {**PROBLEM, "Q": ("array", Q), "reg_covar": ("weight", 0.1)},
+    "gda.objective": {**PROBLEM, "state": ("classifier", CLASSES)},
+    "gda.lower_bound": {**PROBLEM, "Q": ("array", Q), "state": ("classifier", CLASSES)},
+    "gda.predict_proba": {"x": ("array", X), "state": ("classifier", CLASSES)},
+    "gda.predict": {"x": ("array", X), "state": ("classifier", CLASSES)},
+    "pca.pca": {"data": ("points", X), "ddof": ("count", 1), "num_components": ("size", 2)},
+    "pca.num_components_for": {
+        "eigenvalues": ("points", np.array([3.0, 1.0])),
+        "fraction": ("array", np.array(0.9)),
+    },
+    "pca.project": {
+        "data": ("points", X),
+        "U": ("points", EYE[:, :2]),
+        "mean": ("points", np.zeros(3)),
+    },
+    "pca.reconstruct": {
+        "scores": ("points", X[:, :2]),
+        "U": ("points", EYE[:, :2]),
+        "mean": ("points", np.zeros(3)),
+    },
+    "pca.distortion": {"data": ("points", X), "U": ("points", EYE[:, :2])},
+    "ica.sigmoid": {"s": ("numbers", X)},
+    "ica.normalize": {"mix": ("points", X)},
+    "ica.log_likelihood": {"X": ("points", X), "W": ("points", EYE)},
+    "ica.filter_grad": {"x": ("points", X[0]), "W": ("points", EYE)},
+    "ica.ica": {"X": ("points", X), "learning_rates": ("points", np.array([0.1, 0.01]))},
+    "ica.unmix": {"X": ("points", X), "W": ("points", EYE)},
+    "ica.amari_distance": {"W": ("points", EYE), "A": ("points", EYE)},
+    "cvae.CVAE": {
+        "input_size": ("size", 4),
+        "latent_size": ("size", 2),
+        "num_classes": ("size", 3),
+        "hidden_units": ("size", 5),
+    },
+    "cvae.CVAE.recognition_model": {"x": ("pixels", PIXELS), "c": ("codes", ONE_HOT)},
+    "cvae.CVAE.reparametrize": {
+        "mu": ("codes", CODES),
+        "logvar": ("codes", CODES),
+        "noise": ("codes", CODES),
+    },
+    "cvae.CVAE.generative_model": {"z": ("codes", CODES), "c": ("codes", ONE_HOT)},
+    "cvae.CVAE.forward": {
+        "x": ("pixels", PIXELS),
+        "c": ("codes", ONE_HOT),
+        "noise": ("codes", CODES),
+    },
+    "cvae.loss_terms": LOSS,
+    "cvae.loss_function": LOSS,
+    "cvae.one_hot": {"labels": ("digits", [0, 1]), "num_classes": ("object", 3)},
+    "cvae.BatchLoader": {
+        "images": ("object", PIXELS),
+        "labels": ("object", [0, 1]),
+        "batch_size": ("size", 2),
+        "shuffle": ("object", False),
+    },
+    "cvae.initialise": {
+        "model": ("object", MODEL),
+        "images": ("pixels", PIXELS),
+        "label_scale": ("rate", 1.5),
+    },
+    "cvae.train": {
+        "epoch": ("object", 1),
+        "model": ("object", MODEL),
+        "train_loader": ("object", [(PIXELS, torch.tensor([0, 1]))]),
+        "optimizer": ("object", torch.optim.Adam(MODEL.parameters())),
+        "num_classes": ("object", 3),
+        "use_cuda": ("object", False),
+    },
+    "cvae.fit": {
+        **ON_MODEL,
+        "num_epochs": ("size", 1),
+        "batch_size": ("size", 2),
+        "learning_rate": ("rate", 1e-3),
+    },
+    "cvae.evaluate": {
+        "model": ("object", MODEL),
+        "loader": ("object", [(PIXELS, torch.tensor([0, 1]))]),
+        "seed": ("object", 0),
+    },
+    "cvae.log_likelihood": {**ON_MODEL, "num_samples": ("size", 2), "seed": ("object", 0)},
+    "cvae.generate": {
+        "model": ("object", MODEL),
+        "labels": ("digits", [0, 1]),
+        "z": ("codes", CODES),
+        "seed": ("object", 0),
+    },
+    "cvae.reconstruct": ON_MODEL,
+}
+OBSERVERS = {"verbose", "callback"}  # options that the result does not depend on
+ELSEWHERE = {"cvae.save", "cvae.load"}  # bad files: test_cvae.py
+
+# What is bad, by kind. Each entry makes a bad value of a good one; {} stands for the name.
+
+
+def with_value(array, value):
+    """Return a copy of the array with this as its last value."""
+    array = array.copy()
+    array[(-1,) * array.ndim] = value
+    return array
+
+
+WRONG_KIND = [
+    (lambda good: None, TypeError, ["{} must hold real numbers", "object"]),
+    (lambda good: good * 1j, TypeError, ["{} must hold real numbers", "complex128", "convert"]),
+    (lambda good: good.astype(str), TypeError, ["{} must hold real numbers"]),
+    (lambda good: good.astype(object), TypeError, ["{} must hold real numbers", "object"]),
+]
+NOT_FINITE = [
+    (lambda good: with_value(good, NAN), ValueError, ["{} holds nan at index (", "remove"]),
+    (lambda good: with_value(good, INF), ValueError, ["{} holds inf at index ("]),
+    (lambda good: with_value(good, -INF), ValueError, ["{} holds -inf at index ("]),
+]
+EMPTY = [(lambda good: good[:0], ValueError, ["{} is empty", "(0,"])]
+NOT_SPD = [
+    (lambda good: good[:0], ValueError, ["{}", "(0, 3, 3)"]),
+    (lambda good: good[0], ValueError, ["{} must have shape (2, 3, 3), got (3, 3)"]),
+    (lambda good: good[..., :2], ValueError, ["{} must have shape (2, 3, 3), got (2, 3, 2)"]),
+    (lambda good: -good, ValueError, ["{}[0] must be symmetric positive definite", "-1."]),
+    (lambda good: 0 * good, ValueError, ["{}[0] must be symmetric positive definite", "0."]),
+    (lambda good: good + np.triu(good + 1, 1), ValueError, ["{}[0] must be symmetric"]),
+    (lambda good: with_value(good, -1), ValueError, ["{}[1] must be symmetric positive definite"]),
+]
+NOT_INTEGER = [
+    (lambda good, value=value: value, TypeError, ["{} must be an integer, got " + repr(value)])
+    for value in (2.5, True, "3", [3])
+]
+NOT_NUMBER = [
+    (lambda good, value=value: value, TypeError, ["{} must be a number, got " + repr(value)])
+    for value in (True, "1", None, [1.0], 1j)
+]
+BY_KIND = {
+    "numbers": WRONG_KIND,  # infinities allowed
+    "array": [*WRONG_KIND, *NOT_FINITE],  # no points allowed
+    "points": [*WRONG_KIND, *NOT_FINITE, *EMPTY],
+    "covariances": [*WRONG_KIND, *NOT_FINITE, *NOT_SPD],
+    "classes": [
+        *WRONG_KIND,
+        *NOT_FINITE,
+        (lambda good: with_value(good, -1), ValueError, ["{} holds -1.0 at index 7", "0 or 1"]),
+        (lambda good: with_value(good, 2), ValueError, ["{} holds 2.0 at index 7", "unlabeled_x"]),
+        (lambda good: with_value(good, 0.5), ValueError, ["{} holds 0.5 at index 7"]),
+        (lambda good: good[1:], ValueError, ["{} must have shape (8,)", "(7,)"]),
+        (lambda good: good[:, None], ValueError, ["{} must have shape (8,)", "(8, 1)"]),
+        (lambda good: good[:0], ValueError, ["{} must have shape (8,)", "(0,)"]),
+    ],
+    "count": [*NOT_INTEGER, (lambda good: -1, ValueError, ["{} must be at least 0, got -1"])],
+    "size": [
+        *NOT_INTEGER,
+        (lambda good: 0, ValueError, ["{} must be", "1", "got 0"]),
+        (lambda good: -3, ValueError, ["{} must be", "1", "got -3"]),
+    ],
+    "weight": [
+        *NOT_NUMBER,
+        (lambda good: -1e-3, ValueError, ["{} must be", "0", "got -0.001"]),
+        (lambda good: NAN, ValueError, ["{} must be", "0", "got nan"]),
+        (lambda good: INF, ValueError, ["{} must be", "0", "got inf"]),
+    ],
+    "rate": [
+        (lambda good: 0, ValueError, ["{} must be above 0", "got 0"]),
+        (lambda good: -1e-3, ValueError, ["{} must be above 0", "got -0.001"]),
+        (lambda good: NAN, ValueError, ["{} must be above 0", "got nan"]),
+        (lambda good: INF, ValueError, ["{} must be above 0", "got inf"]),
+    ],
+    "pixels": [
+        (lambda good: good * NAN, ValueError, ["must lie in [0, 1]", "nan"]),
+        (lambda good: good - 1, ValueError, ["must lie in [0, 1]", "got -"]),
+        (lambda good: good * 255, ValueError, ["must lie in [0, 1]"]),
+        (lambda good: good[:, :3], ValueError, ["(2, 3)"]),
+        (lambda good: good[0], ValueError, ["got"]),
+        (lambda good: good[:0], ValueError, []),  # empty, or fewer than the labels
+    ],
+    "codes": [
+        (lambda good: good[:, :1], ValueError, ["{}", "(2, 1)"]),
+        (lambda good: good[:1], ValueError, ["must have", "(1, "]),
+        (lambda good: good[0], ValueError, ["{}", ",)"]),
+    ],
+    "digits": [
+        (lambda good: [0, 3], ValueError, ["{} must lie in 0 .. 2, got 3", "num_classes"]),
+        (lambda good: [0, -1], ValueError, ["{} must lie in 0 .. 2, got -1"]),
+        (lambda good: [0.0, 1.0], TypeError, ["{} must hold integers", "float32"]),
+        (lambda good: [True, False], TypeError, ["{} must hold integers", "bool"]),
+    ],
+    "object": [],  # anything else; what is bad of it stands in ROWS
+    "mixture": [
+        (lambda good: None, TypeError, ["{} must be a GMMState(pi, mu, sigma), got NoneType"]),
+        (lambda good: good[:2], TypeError, ["{} must be a GMMState(pi, mu, sigma), got tuple"]),
+        (lambda good: X, TypeError, ["{} must be a GMMState(pi, mu, sigma), got ndarray"]),
+    ],
+    "classifier": [
+        (lambda good: {"phi": 1}, TypeError, ["{} must be a GDAState(phi, mu, sigma), got dict"]),
+        (lambda good: good[:2], TypeError, ["{} must be a GDAState(phi, mu, sigma), got tuple"]),
+        (lambda good: X, TypeError, ["{} must be a GDAState(phi, mu, sigma), got ndarray"]),
+    ],
+}
+FIELDS = {
+    "mixture": {"pi": "points", "mu": "points", "sigma": "covariances"},
+    "classifier": {"phi": "weight", "mu": "array", "sigma": "covariances"},
+}
+
+
+def with_field(field, spoil):
+    """Return the function that spoils one field of a state."""
+    return lambda good: good._replace(**{field: spoil(getattr(good, field))})
+
+
+def bad_fields(kind):
+    """Yield what is bad in a state: in each of its fields, what is bad for that field's kind."""
+    for field, field_kind in FIELDS[kind].items():
+        for spoil, error, words in BY_KIND[field_kind]:
+            words = [word.replace("{}", "{}." + field) for word in words]
+            yield with_field(field, spoil), error, words
+
+
+for name in FIELDS:
+    BY_KIND[name] += bad_fields(name)
+
+# What is bad in one function: the arguments that differ from the good call, the error, the words.
+
+PAIR = RNG.laplace(size=(50, 2))  # two microphones
+HUGE = np.full((3, 3), 1e308)
+ROWS = [
+    ("kmeans.euclidean_distance", {"y": X[:, :2]}, ValueError, ["width", "(8, 3)", "(8, 2)"]),
+    ("kmeans.euclidean_distance", {"y": X[:5]}, ValueError, ["x and y", "(8, 3)", "(5, 3)"]),
+    ("kmeans.euclidean_distance", {"x": 1.0}, ValueError, ["width", "()"]),
+    ("kmeans.mean_pixel_error", {"image": IMAGE[:1]}, ValueError, ["same shape", "(1, 2, 3)"]),
+    ("kmeans.mean_pixel_error", {"image": 1, "compressed": 1}, ValueError, ["same shape", "()"]),
+    ("kmeans.train_kmeans", {"train_data": X[0]}, ValueError, ["train_data must have", "(3,)"]),
+    ("kmeans.train_kmeans", {"train_data": X[None]}, ValueError, ["train_data", "(1, 8, 3)"]),
+    ("kmeans.train_kmeans", {"train_data": X[:, :0]}, ValueError, ["train_data is empty"]),
+    ("kmeans.train_kmeans", {"initial_centroids": X[0]}, ValueError, ["initial_centroids", "(3,)"]),
+    ("kmeans.train_kmeans", {"initial_centroids": X[:2, :2]}, ValueError, ["width", "(2, 2)"]),
+    ("kmeans.assign_clusters", {"data": X[0]}, ValueError, ["data must have shape", "(3,)"]),
+    ("kmeans.assign_clusters", {"centroids": X[0]}, ValueError, ["centroids must have", "(3,)"]),
+    ("kmeans.assign_clusters", {"centroids": X[:, :2]}, ValueError, ["width", "(8, 2)"]),
+    ("kmeans.compress_image", {"image": X}, ValueError, ["image", "(H, W, d)", "(8, 3)"]),
+    (
+        "kmeans.compress_image",
+        {"image": IMAGE[..., :0]},
+        ValueError,
+        ["image is empty", "(2, 2, 0)"],
+    ),
+    ("kmeans.compress_image", {"centroids": X[:, :2]}, ValueError, ["width", "(8, 2)"]),
+    ("gmm.train_gmm", {"train_data": X[0]}, ValueError, ["train_data", "(N, d)", "(3,)"]),
+    ("gmm.train_gmm", {"init_pi": [1.0]}, ValueError, ["init_pi", "(2,)", "(1,)"]),
+    ("gmm.train_gmm", {"init_pi": [0.5, 0.6]}, ValueError, ["init_pi", "sum to one", "0.6"]),
+    ("gmm.train_gmm", {"init_pi": [1.5, -0.5]}, ValueError, ["init_pi", "non-negative", "-0.5"]),
+    ("gmm.train_gmm", {"init_mu": X[:2, :1]}, ValueError, ["init_mu", "(K, 3)", "(2, 1)"]),
+    ("gmm.train_gmm", {"init_mu": X[0]}, ValueError, ["init_mu", "(K, 3)", "(3,)"]),
+    ("gmm.train_gmm", {"init_mu": X[:1]}, ValueError, ["init_sigma", "(1, 3, 3)", "(2, 3, 3)"]),
+    (
+        "gmm.train_gmm",
+        {"train_data": X[:1], "reg_covar": 0},
+        ValueError,
+        ["collapsed", "reg_covar"],
+    ),
+    ("gmm.log_density", {"mu": X[0]}, ValueError, ["mu", "(K, 3)", "(3,)"]),
+    ("gmm.log_density", {"data": X[:, :2]}, ValueError, ["mu", "(K, 2)", "(2, 3)"]),
+    ("gmm.log_likelihood", {"data": X[:, :2]}, ValueError, ["state.mu", "(K, 2)"]),
+    ("gmm.responsibilities", {"data": X[0]}, ValueError, ["data", "(N, d)", "(3,)"]),
+    ("gmm.predict", {"data": X[None]}, ValueError, ["data", "(N, d)", "(1, 8, 3)"]),
+    (
+        "gmm.predict",
+        {"state": MIXTURE._replace(pi=MIXTURE.pi + 1)},
+        ValueError,
+        ["state.pi", "one"],
+    ),
+    ("gmm.compress_image", {"image": X}, ValueError, ["image", "(H, W, d)", "(8, 3)"]),
+    ("gmm.compress_image", {"image": IMAGE[..., :0]}, ValueError, ["image is empty", "(2, 2, 0)"]),
+    ("gmm.compress_image", {"image": IMAGE[..., :2]}, ValueError, ["gmm_model.mu", "(K, 2)"]),
+    ("gda.fit_gda", {"x": X[0]}, ValueError, ["x must have shape (N, M)", "(3,)"]),
+    ("gda.fit_gda", {"x": X[:, :0]}, ValueError, ["x must have shape (N, M)", "(8, 0)"]),
+    ("gda.fit_gda", {"y": 0 * Y}, ValueError, ["labelled 1 among the 8", "train_gda with init="]),
+    ("gda.fit_gda", {"x": X[:0], "y": Y[:0]}, ValueError, ["labelled 0 among the 0"]),
+    ("gda.fit_gda", {"x": X[:4], "y": Y[:4], "reg_covar": 0}, ValueError, ["class 0", "reg_covar"]),
+    ("gda.train_gda", {"labeled_x": X[0]}, ValueError, ["labeled_x", "(N, M)", "(3,)"]),
+    ("gda.train_gda", {"unlabeled_x": []}, ValueError, ["unlabeled_x", "np.empty((0, M))"]),
+    ("gda.train_gda", {"unlabeled_x": U[:, :2]}, ValueError, ["width M", "(8, 3) and (9, 2)"]),
+    ("gda.train_gda", {"labels": 0 * Y, "init": None}, ValueError, ["labelled 1", "init="]),
+    ("gda.train_gda", {"unlabeled_weight": 1e308}, ValueError, ["unlabeled_weight", "1e+308"]),
+    ("gda.train_gda", {"labeled_x": 1e200 * X}, ValueError, ["labeled_x", "1e+100", "rescale"]),
+    (
+        "gda.train_gda",
+        {"init": CLASSES._replace(phi=1.5)},
+        ValueError,
+        ["init.phi", "from 0 to 1", "1.5"],
+    ),
+    ("gda.train_gda", {"init": CLASSES._replace(mu=X[:1])}, ValueError, ["init.mu", "(2, 3)"]),
+    (
+        "gda.train_gda",
+        {"init": CLASSES._replace(sigma=-EYES), "num_iterations": 0},
+        ValueError,
+        ["init.sigma[0]", "positive definite"],
+    ),
+    ("gda.e_step", {"unlabeled_x": U[:, :2]}, ValueError, ["state.mu", "(2, 2)", "(2, 3)"]),
+    ("gda.m_step", {"Q": Q[1:]}, ValueError, ["Q", "(9, 2)", "(8, 2)"]),
+    ("gda.m_step", {"Q": 2 * Q}, ValueError, ["Q[0]", "sum to one"]),
+    ("gda.m_step", {"Q": Q + [1.0, -1.0]}, ValueError, ["Q[0]", "non-negative"]),
+    ("gda.lower_bound", {"Q": Q[:, :1]}, ValueError, ["Q", "(9, 2)", "(9, 1)"]),
+    ("gda.lower_bound", {"Q": 2 * Q}, ValueError, ["Q[0]", "sum to one"]),
+    ("gda.objective", {"state": CLASSES._replace(phi=1.5)}, ValueError, ["state.phi", "1.5"]),
+    (
+        "gda.predict_proba",
+        {"x": np.full((1, 3), 1e90), "state": CLASSES._replace(sigma=1e-200 * EYES)},
+        ValueError,
+        ["log-density is not finite", "rescale the data"],
+    ),
+    ("gda.predict", {"x": X[0]}, ValueError, ["x must have shape (N, M)", "(3,)"]),
+    ("pca.pca", {"data": X[0]}, ValueError, ["data", "(N, d)", "(3,)"]),
+    ("pca.pca", {"data": IMAGE}, ValueError, ["data", "(2, 2, 3)", "reshape(len(data), -1)"]),
+    ("pca.pca", {"data": X[:, :0]}, ValueError, ["data is empty", "(8, 0)"]),
+    ("pca.pca", {"data": X[:1]}, ValueError, ["N = 1", "ddof = 1", "at least 2", "smaller"]),
+    ("pca.pca", {"ddof": 8}, ValueError, ["N = 8", "ddof = 8", "at least 9"]),
+    ("pca.pca", {"ddof": None}, TypeError, ["ddof", "integer", "None"]),
+    ("pca.pca", {"num_components": 4}, ValueError, ["num_components", "1 to 3", "4"]),
+    ("pca.num_components_for", {"eigenvalues": [[1.0]]}, ValueError, ["(L,)", "(1, 1)"]),
+    ("pca.num_components_for", {"eigenvalues": [1.0, 2.0]}, ValueError, ["descending", "[1. 2.]"]),
+    ("pca.num_components_for", {"eigenvalues": [1.0, -1.0]}, ValueError, ["non-negative"]),
+    ("pca.num_components_for", {"eigenvalues": [0.0, 0.0]}, ValueError, ["all 0", "no variance"]),
+    ("pca.num_components_for", {"fraction": 0.0}, ValueError, ["fraction", "above 0", "0.0"]),
+    ("pca.num_components_for", {"fraction": 95}, ValueError, ["fraction", "95", "as 0.95"]),
+    ("pca.num_components_for", {"fraction": [0.5]}, ValueError, ["fraction", "one number"]),
+    ("pca.project", {"U": EYE[:2]}, ValueError, ["mean", "(2,)", "(3,)"]),
+    ("pca.project", {"data": X[:, :2]}, ValueError, ["data", "d = 3", "(8, 2)"]),
+    ("pca.project", {"data": 1.0}, ValueError, ["data", "d = 3", "()"]),
+    ("pca.project", {"U": EYE[0]}, ValueError, ["U", "(d, K)", "(3,)"]),
+    ("pca.project", {"mean": 0.0}, ValueError, ["mean", "(3,)", "()"]),
+    ("pca.reconstruct", {"scores": X}, ValueError, ["scores", "K = 2", "(8, 3)"]),
+    ("pca.reconstruct", {"mean": [0.0]}, ValueError, ["mean", "(3,)", "(1,)"]),
+    ("pca.distortion", {"U": EYE[:2]}, ValueError, ["data", "d = 2", "(8, 3)"]),
+    ("pca.distortion", {"data": X[0]}, ValueError, ["data", "(N, d)", "(3,)"]),
+    ("pca.distortion", {"U": EYE[:, :0]}, ValueError, ["U is empty", "(3, 0)"]),
+    ("ica.sigmoid", {"s": [0.0, NAN]}, ValueError, ["s holds NaN", "remove"]),
+    ("ica.normalize", {"mix": 0 * X}, ValueError, ["mix is silent"]),
+    ("ica.normalize", {"mix": X[0]}, ValueError, ["mix", "(T, m)", "(3,)"]),
+    ("ica.log_likelihood", {"X": X[0]}, ValueError, ["X", "(T, m)", "(3,)"]),
+    ("ica.log_likelihood", {"W": np.eye(2)}, ValueError, ["W", "(3, 3)", "(2, 2)"]),
+    ("ica.log_likelihood", {"X": HUGE, "W": 2 * EYE}, ValueError, ["W x overflows", "normalize"]),
+    ("ica.filter_grad", {"x": X}, ValueError, ["x", "(m,)", "(8, 3)"]),
+    ("ica.filter_grad", {"x": X[0, 0]}, ValueError, ["x", "(m,)", "()"]),
+    ("ica.filter_grad", {"W": np.eye(2)}, ValueError, ["W", "(3, 3)", "(2, 2)"]),
+    ("ica.filter_grad", {"W": np.ones((3, 3))}, ValueError, ["W is singular"]),
+    ("ica.filter_grad", {"W": 0 * EYE}, ValueError, ["W is singular"]),
+    ("ica.filter_grad", {"x": HUGE[0], "W": 2 * EYE}, ValueError, ["W x overflows"]),
+    ("ica.ica", {"X": PAIR[:, 0]}, ValueError, ["X", "(T, m)", "(50,)"]),
+    ("ica.ica", {"X": PAIR[None]}, ValueError, ["X", "(T, m)", "(1, 50, 2)"]),
+    ("ica.ica", {"X": PAIR[:, :0]}, ValueError, ["X is empty"]),
+    ("ica.ica", {"X": PAIR * [1, 0]}, ValueError, ["channel 1 of X is silent"]),
+    ("ica.ica", {"X": PAIR * [0, 1] + [0.5, 0]}, ValueError, ["channel 0", "constant at 0.5"]),
+    ("ica.ica", {"X": PAIR[:, [0, 1, 0]]}, ValueError, ["linearly dependent", "rank 2 from 50"]),
+    ("ica.ica", {"X": PAIR @ [[1, 0, 0.3], [0, 1, 0.7]]}, ValueError, ["dependent", "rank 2"]),
+    (
+        "ica.ica",
+        {"X": (PAIR @ [[1, 0, 0.3], [0, 1, 0.7]]).astype(np.float32)},
+        ValueError,
+        ["linearly dependent", "rank 2"],
+    ),
+    ("ica.ica", {"X": RNG.normal(size=(3, 5))}, ValueError, ["dependent", "rank 3 from 3 samples"]),
+    ("ica.ica", {"learning_rates": (0.1, 0.0)}, ValueError, ["learning_rates", "above zero", "0"]),
+    ("ica.ica", {"learning_rates": (-0.1,)}, ValueError, ["learning_rates", "above zero", "-0.1"]),
+    ("ica.ica", {"learning_rates": 0.1}, ValueError, ["learning_rates must be a sequence", "0.1"]),
+    ("ica.unmix", {"W": EYE[:2]}, ValueError, ["W", "(3, 3)", "(2, 3)"]),
+    ("ica.unmix", {"X": X[0]}, ValueError, ["X", "(T, m)", "(3,)"]),
+    ("ica.unmix", {"X": HUGE, "W": 2 * EYE}, ValueError, ["W x overflows", "1e+308"]),
+    ("ica.unmix", {"X": np.float32(X), "W": 1e300 * EYE}, ValueError, ["W x overflows", "1e+300"]),
+    ("ica.amari_distance", {"W": EYE[:2]}, ValueError, ["W", "(m, m)", "(2, 3)"]),
+    ("ica.amari_distance", {"A": np.eye(2)}, ValueError, ["A", "(3, 3)", "(2, 2)"]),
+    *(
+        ("ica.amari_distance", {"W": np.eye(2), "A": np.eye(2), name: matrix}, ValueError, words)
+        for matrix in ([[1, 2], [2, 4]], [[0, 0], [0, 1]], [[0, 1], [0, 2]])
+        for name, words in (("W", ["W must be invertible"]), ("A", ["A must be invertible"]))
+    ),
+]
+
+ROWS += [
+    (
+        "cvae.CVAE.recognition_model",
+        {"x": PIXELS.int()},
+        TypeError,
+        ["x must hold floats", "int32"],
+    ),
+    ("cvae.loss_terms", {"x": PIXELS.int()}, TypeError, ["x must hold floats", "divide"]),
+    ("cvae.loss_function", {"x_hat": PIXELS.int()}, TypeError, ["x_hat must hold floats"]),
+    ("cvae.one_hot", {"labels": []}, ValueError, ["labels", "B >= 1", "(0,)"]),
+    ("cvae.one_hot", {"labels": 1}, ValueError, ["labels", "(B,)", "()"]),
+    ("cvae.one_hot", {"labels": [[0, 1]]}, ValueError, ["labels", "(B,)", "(1, 2)"]),
+    ("cvae.one_hot", {"num_classes": 0}, ValueError, ["num_classes (0)"]),
+    ("cvae.BatchLoader", {"images": PIXELS[:1]}, ValueError, ["equally many", "1 and 2"]),
+    ("cvae.BatchLoader", {"images": PIXELS[:0], "labels": []}, ValueError, ["at least one", "0"]),
+    ("cvae.train", {"train_loader": []}, ValueError, ["loader is empty"]),
+    ("cvae.train", {"train_loader": [(PIXELS, torch.tensor([0, 3]))]}, ValueError, ["got 3"]),
+    ("cvae.train", {"train_loader": [(PIXELS, torch.tensor([0]))]}, ValueError, ["got 2 and 1"]),
+    ("cvae.train", {"train_loader": [(255 * PIXELS, torch.tensor([0, 1]))]}, ValueError, ["255"]),
+    ("cvae.train", {"num_classes": 4}, ValueError, ["c must have shape (2, 3)", "(2, 4)"]),
+    ("cvae.evaluate", {"loader": []}, ValueError, ["loader is empty"]),
+    ("cvae.evaluate", {"loader": [(PIXELS, torch.tensor([0, 3]))]}, ValueError, ["got 3"]),
+    ("cvae.log_likelihood", {"labels": [0]}, ValueError, ["equally many", "2 and 1"]),
+    ("cvae.reconstruct", {"labels": [0]}, ValueError, ["equally many", "2 and 1"]),
+]
+
+# Numbers that a result's dtype cannot hold are bad input too.
+SINGLE = np.float32
+ROWS += [
+    ("kmeans.euclidean_distance", {"x": 1e200 * X}, ValueError, ["too large", "float64", "divide"]),
+    ("kmeans.mean_pixel_error", {"image": 1e200 * IMAGE}, ValueError, ["too large", "divide"]),
+    ("kmeans.train_kmeans", {"train_data": 1e200 * X}, ValueError, ["train_data", "too large"]),
+    ("kmeans.assign_clusters", {"data": 1e308 * np.sign(X)}, ValueError, ["data", "too large"]),
+    ("kmeans.assign_clusters", {"centroids": 1e200 * X}, ValueError, ["centroids", "too large"]),
+    ("kmeans.compress_image", {"centroids": 1e200 * X}, ValueError, ["centroids", "too large"]),
+    (
+        "gmm.train_gmm",
+        {"train_data": 1e200 * X},
+        ValueError,
+        ["train_data", "squares overflow", "divide"],
+    ),
+    ("gmm.train_gmm", {"init_mu": 1e200 * X[:2]}, ValueError, ["init_mu", "squares overflow"]),
+    (
+        "gmm.train_gmm",
+        {"train_data": SINGLE(1e25 * X)},
+        ValueError,
+        ["sigma", "float32", "float64"],
+    ),
+    ("gmm.log_likelihood", {"data": 1e200 * X}, ValueError, ["data", "squares overflow"]),
+    ("gda.fit_gda", {"x": SINGLE(1e25 * X)}, ValueError, ["sigma", "float32", "float64"]),
+    ("gda.fit_gda", {"x": SINGLE(1e-25 * X), "reg_covar": 0}, ValueError, ["sigma", "float32"]),
+    ("pca.pca", {"data": SINGLE(1e25 * X)}, ValueError, ["eigenvalue", "float32", "float64"]),
+    ("pca.pca", {"data": 1e200 * X}, ValueError, ["eigenvalue", "float64", "divide"]),
+    ("pca.project", {"data": HUGE, "mean": -HUGE[0]}, ValueError, ["score", "too large"]),
+    ("pca.reconstruct", {"scores": HUGE[:, :2], "mean": HUGE[0]}, ValueError, ["coordinate"]),
+    ("pca.distortion", {"data": 1e200 * X}, ValueError, ["distortion", "too large"]),
+]
+
+# The tests
+
+
+def function_named(name):
+    """Return the function of this name, or the method of the model."""
+    module, *path = name.split(".")
+    return getattr(MODEL if len(path) == 2 else MODULES[module], path[-1])
+
+
+def good_arguments(name):
+    return {argument: value for argument, (_, value) in GOOD[name].items()}
+
+
+def bad_calls(name):
+    """Yield (what is changed, the arguments that differ, the error, the words) for a function."""
+    for argument, (kind, good) in GOOD[name].items():
+        for number, (spoil, error, words) in enumerate(BY_KIND[kind]):
+            words = [word.replace("{}", argument) for word in words]
+            yield f"{argument}, {kind} {number}", {argument: spoil(good)}, error, words
+    for function, change, error, words in ROWS:
+        if function == name:
+            yield f"{', '.join(change)} {words}", change, error, words
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", GOOD)
+def test_bad_input_is_explained(name):
+    function, good = function_named(name), good_arguments(name)
+    function(**good)  # so that what follows fails for the change only
+    failures = []
+    for changed, change, error, words in bad_calls(name):
+        try:
+            function(**(good | change))
+        except Exception as raised:
+            missing = [word for word in words if word not in str(raised)]
+            if type(raised) is not error or missing:
+                failures.append(f"{changed}: {raised!r} is no {error.__name__} with {missing}")
+        else:
+            failures.append(f"{changed}: no error")
+    assert not failures, "\n".join(failures)
+
+
+def test_every_row_is_of_a_function():
+    assert {name for name, *_ in ROWS} <= set(GOOD)
+
+
+def public_functions(module):
+    """Yield the names of a module's functions, classes and methods, and the functions."""
+    for name, value in vars(module).items():
+        if name[0] == "_" or getattr(value, "__module__", "") != module.__name__:
+            continue
+        if inspect.isfunction(value):
+            yield f"{module.__name__}.{value.__name__}", value  # an alias is no second function
+        elif inspect.isclass(value) and not issubclass(value, tuple):  # a record checks nothing
+            yield f"{module.__name__}.{name}", value
+            for method in filter(inspect.isfunction, vars(value).values()):
+                if method.__name__[0] != "_":
+                    yield f"{module.__name__}.{name}.{method.__name__}", method
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_every_public_function_has_its_rows(module):
+    """A new function, or a new argument of an old one, must come with rows."""
+    functions = dict(public_functions(module))
+    assert functions
+    for name in functions.keys() - ELSEWHERE:
+        needed = set(inspect.signature(functions[name]).parameters) - OBSERVERS - {"self"}
+        assert needed == set(GOOD.get(name, ())), f"rows of {name}"
