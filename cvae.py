@@ -13,12 +13,14 @@ Every loss is in nats an image: summed over pixels and latent dimensions, averag
 B is the batch size, D the pixels of an image, m the latent dimensions, C the classes, H the
 hidden units. The work is done on the device that holds the model's parameters. Training draws
 from PyTorch's default generator, so ``torch.manual_seed`` makes a run repeatable.
+The networks and the losses take tensors of floats, the other functions any array_like. TypeError
+means the wrong kind; ValueError a wrong shape, NaN, an infinity or a pixel outside [0, 1].
 """
 
 import math
 import os
 import sys
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,23 +52,16 @@ class CVAE(nn.Module):
 
     Parameters
     ----------
-    input_size, latent_size, num_classes : int
-        D, m and C.
-    hidden_units : int
-        H, the width of each hidden layer.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a size is no integer or is below 1.
+    input_size, latent_size, num_classes, hidden_units : int
+        D, m, C and H.
     """
 
     def __init__(self, *, input_size, latent_size, num_classes, hidden_units=400):
         super().__init__()
-        self.input_size = _check_count("input_size", input_size)
-        self.latent_size = _check_count("latent_size", latent_size)
-        self.num_classes = _check_count("num_classes", num_classes)
-        hidden_units = _check_count("hidden_units", hidden_units)
+        input_size = self.input_size = _check_positive("input_size", input_size)
+        latent_size = self.latent_size = _check_positive("latent_size", latent_size)
+        num_classes = self.num_classes = _check_positive("num_classes", num_classes)
+        hidden_units = _check_positive("hidden_units", hidden_units)
         self.fc1 = nn.Linear(input_size + num_classes, hidden_units)
         self.fc2 = nn.Linear(hidden_units, hidden_units)
         self.fc_mu = nn.Linear(hidden_units, latent_size)
@@ -80,24 +75,15 @@ class CVAE(nn.Module):
 
         Parameters
         ----------
-        x : float tensor, shape (B, D) or (B, ...) with D pixels an image
-            Values in [0, 1].
-        c : float tensor, shape (B, C)
-            One-hot labels.
+        x : float tensor, shape (B, ...) with D pixels an image, values in [0, 1]
+        c : float tensor, shape (B, C), one-hot
 
         Returns
         -------
         mu, logvar : float tensors, shape (B, m)
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `x` is not float, leaves [0, 1] or does not have D pixels an image, or if `c` does
-            not have shape (B, C).
         """
-        x = _check_matrix("x", _rows(x), "input_size", self.input_size)
-        _check_unit("x", x, "divide 8-bit images by 255")
-        c = _check_matrix("c", c, "num_classes", self.num_classes, rows=len(x))
+        x = _check("x", x, ("B", self.input_size), self.fc1.weight, unit=True)  # (B, D)
+        c = _check("c", c, (len(x), self.num_classes)).to(x)
         h = F.relu(self.fc1(torch.cat([x, c], dim=1)))  # (B, H)
         h = F.relu(self.fc2(h))  # (B, H)
         return self.fc_mu(h), self.fc_logvar(h)  # (B, m), (B, m)
@@ -114,16 +100,12 @@ class CVAE(nn.Module):
         Returns
         -------
         float tensor, shape (B, m)
-
-        Raises
-        ------
-        ValueError
-            If the shapes differ.
         """
-        _check_same_shape("mu", mu, "logvar", logvar)
-        if noise is None:
-            noise = torch.randn_like(mu)
-        _check_same_shape("mu", mu, "noise", noise)
+        mu = _check("mu", mu, ("B", self.latent_size))
+        return self._sample(mu, _check("logvar", logvar, mu.shape), noise)
+
+    def _sample(self, mu, logvar, noise):
+        noise = torch.randn_like(mu) if noise is None else _check("noise", noise, mu.shape)
         return mu + _exp(0.5 * logvar) * noise  # (B, m)
 
     def generative_model(self, z, c):
@@ -132,20 +114,16 @@ class CVAE(nn.Module):
         Parameters
         ----------
         z : float tensor, shape (B, m)
-        c : float tensor, shape (B, C)
-            One-hot labels.
+        c : float tensor, shape (B, C), one-hot
 
         Returns
         -------
         float tensor, shape (B, D), values in [0, 1]
-
-        Raises
-        ------
-        ValueError
-            If `z` does not have m columns or `c` does not have shape (B, C).
         """
-        z = _check_matrix("z", z, "latent_size", self.latent_size)
-        c = _check_matrix("c", c, "num_classes", self.num_classes, rows=len(z))
+        z = _check("z", z, ("B", self.latent_size), self.fc3.weight)
+        return self._decode(z, _check("c", c, (len(z), self.num_classes)).to(z))
+
+    def _decode(self, z, c):
         h = F.relu(self.fc3(torch.cat([z, c], dim=1)))  # (B, H)
         h = F.relu(self.fc4(h))  # (B, H)
         return torch.sigmoid(self.fcout(h))  # (B, D)
@@ -155,7 +133,7 @@ class CVAE(nn.Module):
     def forward(self, x, c, noise=None):
         """Encode, sample, decode: return x_hat (B, D), mu (B, m) and logvar (B, m)."""
         mu, logvar = self.recognition_model(x, c)
-        return self.generative_model(self.reparametrize(mu, logvar, noise), c), mu, logvar
+        return self._decode(self._sample(mu, logvar, noise), c), mu, logvar
 
 
 def loss_terms(x_hat, x, mu, logvar):
@@ -163,7 +141,7 @@ def loss_terms(x_hat, x, mu, logvar):
 
     Parameters
     ----------
-    x_hat, x : float tensors, shape (B, D), values in [0, 1]
+    x_hat, x : float tensors, shape (B, D) or (B, ...), values in [0, 1]
         The decoder's means and the images; a grey pixel counts as a probability of being on.
     mu, logvar : float tensors, shape (B, m)
         Of q(z | x, y).
@@ -176,17 +154,15 @@ def loss_terms(x_hat, x, mu, logvar):
     kl : float tensor, shape (B,)
         ``KL(q || N(0, I))`` in nats, eq. (15). For a log-variance above 50 the exponential goes
         on as its tangent, so that it cannot overflow and still pulls the variance down.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `x_hat` or `x` is not float or leaves [0, 1], or shapes differ.
     """
-    x = _rows(x)  # (B, D)
-    _check_same_shape("x_hat", x_hat, "x", x)
-    _check_same_shape("mu", mu, "logvar", logvar)
-    _check_unit("x", x, "divide 8-bit images by 255")
-    _check_unit("x_hat", x_hat, "if training gave it, lower the learning rate")
+    x = _check("x", x, ("B", "D"), unit=True)
+    mu = _check("mu", mu, (len(x), "m"))
+    return _loss_terms(x_hat, x, mu, _check("logvar", logvar, mu.shape))
+
+
+def _loss_terms(x_hat, x, mu, logvar):
+    # Training that diverges ends here: on a GPU, PyTorch would take the process down for NaN.
+    x_hat = _check("x_hat", x_hat, x.shape, x, unit=True)
     reconstruction = F.binary_cross_entropy(x_hat, x, reduction="none").sum(dim=1)
     kl = 0.5 * (mu**2 + _exp(logvar) - 1 - logvar).sum(dim=1)  # eq. (15)
     return reconstruction, kl
@@ -195,15 +171,8 @@ def loss_terms(x_hat, x, mu, logvar):
 def loss_function(x_hat, x, mu, logvar):
     """Return the negative of the lower bound (14), averaged over the batch.
 
-    Parameters
-    ----------
-    x_hat, x, mu, logvar : float tensors
-        As for `loss_terms`, whose mean sum this is.
-
-    Returns
-    -------
-    float tensor, shape ()
-        In nats an image, with one sample of z in place of the expectation.
+    Takes the arguments of `loss_terms`, whose mean sum this is. Returns a tensor of shape (), in
+    nats an image, with one sample of z in place of the expectation.
     """
     reconstruction, kl = loss_terms(x_hat, x, mu, logvar)
     return (reconstruction + kl).mean()
@@ -214,34 +183,20 @@ def one_hot(labels, num_classes):
 
     Parameters
     ----------
-    labels : integer tensor or array_like, shape (B,)
-        Each in 0 .. C - 1.
+    labels : integer array_like, shape (B,), each in 0 .. C - 1
     num_classes : int
         C.
 
     Returns
     -------
     float32 tensor, shape (B, C), on the labels' device
-
-    Raises
-    ------
-    TypeError
-        If the labels are not integers.
-    ValueError
-        If there is no label, `labels` is not one-dimensional, or a label is out of range.
     """
-    labels = torch.as_tensor(labels)
-    if labels.dim() != 1 or len(labels) == 0:
-        raise ValueError(f"labels must have shape (B,) with B >= 1, got {tuple(labels.shape)}.")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"labels must hold integers, got {labels.dtype}; convert them first.")
+    labels, num_classes = _labels(labels), _check_positive("num_classes", num_classes)
     outside = labels[(labels < 0) | (labels >= num_classes)]
     if len(outside):
-        raise ValueError(
-            f"labels must lie in 0 .. {num_classes - 1}, got {outside[0].item()}; "
-            f"correct it or raise num_classes ({num_classes})."
-        )
-    return F.one_hot(labels.long(), num_classes).float()  # (B, C)
+        wanted = f"0 .. {num_classes - 1}, got {outside[0]}"
+        raise ValueError(f"labels must lie in {wanted}; correct it or raise num_classes.")
+    return F.one_hot(labels, num_classes).float()  # (B, C)
 
 
 class BatchLoader:
@@ -258,21 +213,11 @@ class BatchLoader:
     batch_size : int
     shuffle : bool
         Draw a new order for each pass from PyTorch's default generator.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there are no images, the lengths differ, or `batch_size` is no integer or below 1.
     """
 
     def __init__(self, images, labels, batch_size, *, shuffle=False):
-        self.images, self.labels = torch.as_tensor(images), torch.as_tensor(labels)
-        if not 0 < len(self.images) == len(self.labels):
-            raise ValueError(
-                "images and labels must be equally many, and at least one, "
-                f"got {len(self.images)} and {len(self.labels)}."
-            )
-        self.batch_size, self.shuffle = _check_count("batch_size", batch_size), shuffle
+        self.images, self.labels = _pair(images, labels)
+        self.batch_size, self.shuffle = _check_positive("batch_size", batch_size), shuffle
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch_size)
@@ -301,22 +246,13 @@ def initialise(model, images, *, label_scale=1.5):
     model : CVAE
         Changed in place, with numbers from PyTorch's default generator.
     images : uint8 array_like, shape (N, ...), or float in [0, 1]
-        The training images.
-    label_scale : float
-        Above 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the images are none of the above or not of D pixels, or `label_scale` is not positive.
+    label_scale : float, above 0
     """
-    if not 0 < label_scale < math.inf:
-        raise ValueError(f"label_scale must be above 0 and finite, got {label_scale}.")
-    images = _rows(torch.as_tensor(images))  # (N, D)
-    images = _check_matrix("images", images, "input_size", model.input_size)
+    label_scale = _check_positive("label_scale", label_scale, Real)
+    images = _check_shape("images", _rows(_tensor("images", images)), ("N", model.input_size))
     mean = images.mean(dim=0, dtype=torch.float32)  # (D,)
     mean = mean / 255 if images.dtype == torch.uint8 else mean
-    _check_unit("the mean image", mean, "divide 8-bit images by 255")
+    _check("the mean of images", mean, ("D",), unit=True)
     for layer in model.children():
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)
@@ -332,7 +268,7 @@ def train(epoch, model, train_loader, optimizer, num_classes, use_cuda=False):
     Parameters
     ----------
     epoch : int
-        The number of this pass, for the progress bar and for messages.
+        The number of this pass, for messages.
     model : CVAE
     train_loader : iterable of (images, labels)
         Float images (B, ...) in [0, 1] and integer labels (B,).
@@ -350,9 +286,8 @@ def train(epoch, model, train_loader, optimizer, num_classes, use_cuda=False):
 
     Raises
     ------
-    TypeError, ValueError
-        If images or labels have the wrong shape or values, the loader is empty, there is no CUDA
-        device for `use_cuda`, or the loss is no longer finite.
+    ValueError
+        Also if the loader is empty, there is no CUDA device, or the loss is no longer finite.
     """
     if use_cuda:
         if not torch.cuda.is_available():
@@ -365,7 +300,7 @@ def train(epoch, model, train_loader, optimizer, num_classes, use_cuda=False):
     for images, labels in train_loader:
         x, c = _to_model(model, images, labels, num_classes)  # (B, D), (B, C)
         x_hat, mu, logvar = model(x, c)
-        reconstruction, kl = loss_terms(x_hat, x, mu, logvar)  # (B,), (B,)
+        reconstruction, kl = _loss_terms(x_hat, x, mu, logvar)  # (B,), (B,)
         optimizer.zero_grad()
         (reconstruction + kl).mean().backward()
         optimizer.step()
@@ -397,32 +332,23 @@ def fit(
     ----------
     model : CVAE
         Changed in place.
-    images, labels
-        The training data, as for `BatchLoader`.
+    images, labels : array_like, as for `BatchLoader`
     num_epochs, batch_size : int
-    learning_rate : float
-        Above 0.
+    learning_rate : float, above 0
     verbose : bool
         Print one line for each epoch.
     callback : callable, optional
-        Called as ``callback(epoch, loss)`` after each epoch, counting from 1, with what `train`
-        returned.
+        Called after each epoch as ``callback(epoch, loss)``, with epochs counted from 1.
 
     Returns
     -------
     list of Loss
         One for each epoch.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `BatchLoader` and `train` do, and if `num_epochs` or `learning_rate` is not positive.
     """
-    num_epochs = _check_count("num_epochs", num_epochs)
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate must be above 0 and finite, got {learning_rate}.")
-    initialise(model, images)
+    num_epochs = _check_positive("num_epochs", num_epochs)
+    learning_rate = _check_positive("learning_rate", learning_rate, Real)
     loader = BatchLoader(images, labels, batch_size, shuffle=True)
+    initialise(model, images)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     losses = []
     for epoch in range(1, num_epochs + 1):
@@ -443,7 +369,6 @@ def evaluate(model, loader, *, seed=0):
     Parameters
     ----------
     model : CVAE
-        Not changed.
     loader : iterable of (images, labels)
         As for `train`.
     seed : int
@@ -460,7 +385,7 @@ def evaluate(model, loader, *, seed=0):
         x, c = _to_model(model, images, labels, model.num_classes)  # (B, D), (B, C)
         noise = torch.randn(len(x), model.latent_size, generator=generator).to(x)  # (B, m)
         x_hat, mu, logvar = model(x, c, noise)
-        terms.append(torch.stack(loss_terms(x_hat, x, mu, logvar)))  # (2, B)
+        terms.append(torch.stack(_loss_terms(x_hat, x, mu, logvar)))  # (2, B)
     return _mean_loss(terms)
 
 
@@ -475,26 +400,23 @@ def log_likelihood(model, images, labels, *, num_samples=100, seed=0):
     Parameters
     ----------
     model : CVAE
-    images : float tensor, shape (B, ...), values in [0, 1]
-    labels : integer tensor, shape (B,)
+    images, labels : array_like, as for `train`
     num_samples : int
         K.
     seed : int
-        Of the noise.
 
     Returns
     -------
-    float tensor, shape (B,)
-        In nats.
+    float tensor, shape (B,), in nats
     """
     generator = torch.Generator().manual_seed(seed)
     x, c = _to_model(model, images, labels, model.num_classes)  # (B, D), (B, C)
     mu, logvar = model.recognition_model(x, c)
     log_weights = []
-    for _ in range(_check_count("num_samples", num_samples)):
+    for _ in range(_check_positive("num_samples", num_samples)):
         noise = torch.randn(mu.shape, generator=generator).to(x)  # (B, m)
-        z = model.reparametrize(mu, logvar, noise)
-        reconstruction, _ = loss_terms(model.generative_model(z, c), x, mu, logvar)
+        z = mu + _exp(0.5 * logvar) * noise  # (B, m)
+        reconstruction, _ = _loss_terms(model._decode(z, c), x, mu, logvar)
         log_ratio = 0.5 * (noise**2 + logvar - z**2).sum(dim=1)  # log p(z) - log q(z | x, y)
         log_weights.append(log_ratio - reconstruction)  # (B,)
     return torch.stack(log_weights).logsumexp(dim=0) - math.log(num_samples)
@@ -508,25 +430,21 @@ def generate(model, labels, z=None, *, seed=0):
     ----------
     model : CVAE
     labels : integer array_like, shape (B,)
-    z : float tensor, shape (B, m), optional
+    z : array_like, shape (B, m), optional
         Latent codes; drawn from the prior N(0, I) with `seed` if not given.
     seed : int
 
     Returns
     -------
     float tensor, shape (B, D), values in [0, 1]
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `one_hot` does, and if `z` does not have shape (B, m).
     """
     weight = model.fc3.weight
     c = one_hot(labels, model.num_classes).to(weight)  # (B, C)
     if z is None:
         generator = torch.Generator().manual_seed(seed)
         z = torch.randn(len(c), model.latent_size, generator=generator)  # (B, m)
-    return model.generative_model(torch.as_tensor(z).to(weight), c)
+    z = _check("z", _tensor("z", z).to(weight), (len(c), model.latent_size))
+    return model._decode(z, c)
 
 
 @torch.no_grad()
@@ -534,7 +452,7 @@ def reconstruct(model, images, labels):
     """Return x_hat (B, D) at the mean of q(z | x, y), for images and labels as `train` takes."""
     x, c = _to_model(model, images, labels, model.num_classes)  # (B, D), (B, C)
     mu, _ = model.recognition_model(x, c)
-    return model.generative_model(mu, c)
+    return model._decode(mu, c)
 
 
 def save(path, model, optimizer=None, *, epoch=0):
@@ -615,11 +533,10 @@ def _rows(images):
 
 def _to_model(model, images, labels, num_classes):
     """Return checked x (B, D) and c (B, C) with the dtype and device of the model's weights."""
-    images, weight = torch.as_tensor(images), model.fc1.weight
-    c = one_hot(labels, num_classes)
-    if len(c) != len(images):
-        raise ValueError(f"images and labels must be equally many, got {len(images)} and {len(c)}.")
-    return _rows(images).to(weight), c.to(weight)
+    weight = model.fc1.weight
+    images, labels = _pair(images, labels)
+    x = _check("images", images.to(weight.dtype), ("B", model.input_size), unit=True)  # (B, D)
+    return x.to(weight), one_hot(labels, num_classes).to(weight)
 
 
 def _mean_loss(terms):
@@ -630,37 +547,73 @@ def _mean_loss(terms):
     return Loss(reconstruction + kl, reconstruction, kl)
 
 
-def _check_unit(name, tensor, remedy):
-    if tensor.numel() == 0:
-        raise ValueError(f"{name} is empty (shape {tuple(tensor.shape)}); give at least one image.")
-    if not tensor.is_floating_point():
-        raise TypeError(f"{name} must hold floats in [0, 1], got {tensor.dtype}; {remedy}.")
-    low, high = torch.aminmax(tensor.detach())
-    if not (low >= 0 and high <= 1):  # also when NaN
-        raise ValueError(f"{name} must lie in [0, 1], got {low:g} to {high:g}; {remedy}.")
-
-
-def _check_same_shape(name, tensor, other_name, other):
-    if tensor.shape != other.shape:
-        raise ValueError(
-            f"{name} and {other_name} must have the same shape, "
-            f"got {tuple(tensor.shape)} and {tuple(other.shape)}."
-        )
-
-
-def _check_matrix(name, tensor, width_name, width, rows=None):
-    rows = len(tensor) if rows is None else rows
-    if tensor.shape != (rows, width):
-        raise ValueError(
-            f"{name} must have shape ({rows}, {width}), since {width_name} is {width}, "
-            f"got {tuple(tensor.shape)}."
-        )
+def _tensor(name, value):
+    """Return an array_like of real numbers as a tensor."""
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be a tensor or an array of numbers: {error}") from error
+    if tensor.is_complex():
+        raise TypeError(f"{name} must hold real numbers, got {tensor.dtype}; convert it first.")
     return tensor
 
 
-def _check_count(name, value):
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}.")
-    return int(value)
+def _labels(labels):
+    """Return checked labels (B,) as int64."""
+    labels = _check_shape("labels", _tensor("labels", labels), ("B",))
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise TypeError(f"labels must hold integers, got {labels.dtype}; convert them first.")
+    return labels.long()
+
+
+def _pair(images, labels):
+    """Return images (B, ...) and labels (B,) as tensors, equally many."""
+    images, labels = _tensor("images", images), _labels(labels)
+    if images.shape[:1] != labels.shape:
+        shapes = f"shapes {tuple(images.shape)} and {tuple(labels.shape)}"
+        raise ValueError(f"images and labels must be equally many, got {shapes}.")
+    return images, labels
+
+
+def _check(name, tensor, shape, like=None, *, unit=False):
+    """Return a tensor of finite floats; if `unit`, of pixels in [0, 1], an image a row."""
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}; convert it.")
+    if not tensor.is_floating_point():
+        remedy = "divide 8-bit images by 255" if unit else "convert it with .float()"
+        raise TypeError(f"{name} must hold floats, got {tensor.dtype}; {remedy}.")
+    if like is not None and (tensor.dtype, tensor.device) != (like.dtype, like.device):
+        wanted, got = (f"{t.dtype} on {t.device}" for t in (like, tensor))
+        raise TypeError(f"{name} must be {wanted}, got {got}; convert it with .to().")
+    tensor = _check_shape(name, _rows(tensor) if unit else tensor, shape)
+    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()  # one wait for the device
+    limits = (0, 1) if unit else (-sys.float_info.max, sys.float_info.max)
+    if not limits[0] <= low <= high <= limits[1]:  # also when NaN
+        wanted = "lie in [0, 1]" if unit else "be finite"
+        remedy = "if training gave it, lower the learning rate"
+        if unit and high < math.inf:
+            remedy = "divide 8-bit images by 255"
+        raise ValueError(f"{name} must {wanted}, got {low:g} to {high:g}; {remedy}.")
+    return tensor
+
+
+def _check_shape(name, tensor, shape):
+    """Return the tensor if it has this shape, in which a letter stands for any length above 0."""
+    fits = [isinstance(n, str) or n == k for n, k in zip(shape, tensor.shape, strict=False)]
+    if len(shape) != tensor.dim() or not all(fits):
+        wanted = str(tuple(shape)).replace("'", "")
+        raise ValueError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}.")
+    if tensor.numel() == 0:
+        raise ValueError(f"{name} is empty (shape {tuple(tensor.shape)}); give at least one row.")
+    return tensor
+
+
+def _check_positive(name, value, kind=Integral):
+    """Return a size as an int, or for ``kind=Real`` a number as a float."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        noun = "an integer" if kind is Integral else "a number"
+        raise TypeError(f"{name} must be {noun}, got {value!r}.")
+    if not 0 < value < math.inf:
+        bound = "at least 1" if kind is Integral else "above 0 and finite"
+        raise ValueError(f"{name} must be {bound}, got {value}.")
+    return int(value) if kind is Integral else float(value)

@@ -41,8 +41,8 @@ ON_MODEL = {
     "labels": ("digits", [0, 1]),
 }
 LOSS = {
-    "x_hat": ("pixels", PIXELS),
-    "x": ("pixels", PIXELS),
+    "x_hat": ("image tensor", PIXELS),
+    "x": ("image tensor", PIXELS),
     "mu": ("codes", CODES),
     "logvar": ("codes", CODES),
 }
@@ -125,24 +125,24 @@ GOOD = {
         "num_classes": ("size", 3),
         "hidden_units": ("size", 5),
     },
-    "cvae.CVAE.recognition_model": {"x": ("pixels", PIXELS), "c": ("codes", ONE_HOT)},
+    "cvae.CVAE.recognition_model": {"x": ("image tensor", PIXELS), "c": ("codes", ONE_HOT)},
     "cvae.CVAE.reparametrize": {
         "mu": ("codes", CODES),
         "logvar": ("codes", CODES),
-        "noise": ("codes", CODES),
+        "noise": ("noise", CODES),
     },
     "cvae.CVAE.generative_model": {"z": ("codes", CODES), "c": ("codes", ONE_HOT)},
     "cvae.CVAE.forward": {
-        "x": ("pixels", PIXELS),
+        "x": ("image tensor", PIXELS),
         "c": ("codes", ONE_HOT),
-        "noise": ("codes", CODES),
+        "noise": ("noise", CODES),
     },
     "cvae.loss_terms": LOSS,
     "cvae.loss_function": LOSS,
-    "cvae.one_hot": {"labels": ("digits", [0, 1]), "num_classes": ("object", 3)},
+    "cvae.one_hot": {"labels": ("digits", [0, 1]), "num_classes": ("size", 3)},
     "cvae.BatchLoader": {
-        "images": ("object", PIXELS),
-        "labels": ("object", [0, 1]),
+        "images": ("images", PIXELS),
+        "labels": ("integers", [0, 1]),
         "batch_size": ("size", 2),
         "shuffle": ("object", False),
     },
@@ -156,7 +156,7 @@ GOOD = {
         "model": ("object", MODEL),
         "train_loader": ("object", [(PIXELS, torch.tensor([0, 1]))]),
         "optimizer": ("object", torch.optim.Adam(MODEL.parameters())),
-        "num_classes": ("object", 3),
+        "num_classes": ("size", 3),
         "use_cuda": ("object", False),
     },
     "cvae.fit": {
@@ -174,7 +174,7 @@ GOOD = {
     "cvae.generate": {
         "model": ("object", MODEL),
         "labels": ("digits", [0, 1]),
-        "z": ("codes", CODES),
+        "z": ("prior codes", CODES),
         "seed": ("object", 0),
     },
     "cvae.reconstruct": ON_MODEL,
@@ -190,6 +190,11 @@ def with_value(array, value):
     array = array.copy()
     array[(-1,) * array.ndim] = value
     return array
+
+
+def with_last(tensor, value):
+    """Return a copy of the tensor with this as its last value."""
+    return torch.from_numpy(with_value(tensor.numpy(), value))
 
 
 WRONG_KIND = [
@@ -221,6 +226,53 @@ NOT_NUMBER = [
     (lambda good, value=value: value, TypeError, ["{} must be a number, got " + repr(value)])
     for value in (True, "1", None, [1.0], 1j)
 ]
+NOT_REAL = [  # where any array_like will do
+    (lambda good: None, TypeError, ["{} must be a tensor or an array", "NoneType"]),
+    (lambda good: "no", TypeError, ["{} must be a tensor or an array", "'str'"]),
+    (lambda good: np.array([None]), TypeError, ["{} must be a tensor or an array", "object"]),
+    (lambda good: [[0.5], [0.5, 1]], TypeError, ["{} must be a tensor or an array", "length"]),
+    (lambda good: torch.as_tensor(good) * 1j, TypeError, ["{} must hold real numbers", "complex"]),
+]
+NOT_TENSOR = [
+    (lambda good: None, TypeError, ["{} must be a tensor, got NoneType"]),
+    (lambda good: good.tolist(), TypeError, ["{} must be a tensor, got list"]),
+    (lambda good: good.numpy(), TypeError, ["{} must be a tensor, got ndarray"]),
+    (lambda good: good.int(), TypeError, ["{} must hold floats", "int32"]),
+    (lambda good: good * 1j, TypeError, ["{} must hold floats", "complex64"]),
+]
+NOT_IMAGES = [
+    *NOT_REAL,
+    (lambda good: good[0, 0], ValueError, ["images", "got", "()"]),
+    (lambda good: good[0], ValueError, ["images", "got", "(4,)"]),
+    (lambda good: good[:0], ValueError, ["images", "(0, 4)"]),
+]
+NOT_PIXELS = [
+    (lambda good: good * NAN, ValueError, ["{}", "must lie in [0, 1]", "nan"]),
+    (lambda good: good - 1, ValueError, ["{}", "must lie in [0, 1]", "got -"]),
+    (lambda good: good * 255, ValueError, ["{}", "must lie in [0, 1]", "; divide"]),
+    (lambda good: good[:, :3], ValueError, ["must have shape", "(2, 3)"]),
+    (lambda good: good[0], ValueError, ["got"]),
+    (lambda good: good[0, 0], ValueError, ["got", "()"]),
+    (lambda good: good[:0], ValueError, []),  # empty, or fewer than the labels
+]
+NOT_CODES = [
+    (lambda good: with_last(good, NAN), ValueError, ["{} must be finite", "nan"]),
+    (lambda good: with_last(good, INF), ValueError, ["{} must be finite", "to inf"]),
+    (lambda good: with_last(good, -INF), ValueError, ["{} must be finite", "-inf to"]),
+    (lambda good: good[:, :1], ValueError, ["{}", "(2, 1)"]),
+    (lambda good: good[:1], ValueError, ["must have", "(1, "]),
+    (lambda good: good[0], ValueError, ["{}", ",)"]),
+    (lambda good: good[0, 0], ValueError, ["{} must have shape", "()"]),
+    (lambda good: good[:0], ValueError, ["(0, "]),
+]
+NOT_INTEGERS = [
+    *NOT_REAL,
+    (lambda good: [0.0, 1.0], TypeError, ["{} must hold integers", "float32"]),
+    (lambda good: [True, False], TypeError, ["{} must hold integers", "bool"]),
+    (lambda good: 1, ValueError, ["{} must have shape (B,)", "()"]),
+    (lambda good: [[0, 1]], ValueError, ["{} must have shape (B,)", "(1, 2)"]),
+    (lambda good: [], ValueError, ["{} is empty", "(0,)"]),
+]
 BY_KIND = {
     "numbers": WRONG_KIND,  # infinities allowed
     "array": [*WRONG_KIND, *NOT_FINITE],  # no points allowed
@@ -249,29 +301,24 @@ BY_KIND = {
         (lambda good: INF, ValueError, ["{} must be", "0", "got inf"]),
     ],
     "rate": [
+        *NOT_NUMBER,
         (lambda good: 0, ValueError, ["{} must be above 0", "got 0"]),
         (lambda good: -1e-3, ValueError, ["{} must be above 0", "got -0.001"]),
         (lambda good: NAN, ValueError, ["{} must be above 0", "got nan"]),
         (lambda good: INF, ValueError, ["{} must be above 0", "got inf"]),
     ],
-    "pixels": [
-        (lambda good: good * NAN, ValueError, ["must lie in [0, 1]", "nan"]),
-        (lambda good: good - 1, ValueError, ["must lie in [0, 1]", "got -"]),
-        (lambda good: good * 255, ValueError, ["must lie in [0, 1]"]),
-        (lambda good: good[:, :3], ValueError, ["(2, 3)"]),
-        (lambda good: good[0], ValueError, ["got"]),
-        (lambda good: good[:0], ValueError, []),  # empty, or fewer than the labels
-    ],
-    "codes": [
-        (lambda good: good[:, :1], ValueError, ["{}", "(2, 1)"]),
-        (lambda good: good[:1], ValueError, ["must have", "(1, "]),
-        (lambda good: good[0], ValueError, ["{}", ",)"]),
-    ],
+    "images": NOT_IMAGES,
+    "pixels": [*NOT_IMAGES, *NOT_PIXELS],
+    "image tensor": [*NOT_TENSOR, *NOT_PIXELS],
+    "codes": [*NOT_TENSOR, *NOT_CODES],
+    "noise": [*NOT_TENSOR[1:], *NOT_CODES],  # None draws it
+    "prior codes": [*NOT_REAL[1:], *NOT_CODES],
+    "integers": NOT_INTEGERS,
     "digits": [
+        *NOT_INTEGERS,
         (lambda good: [0, 3], ValueError, ["{} must lie in 0 .. 2, got 3", "num_classes"]),
         (lambda good: [0, -1], ValueError, ["{} must lie in 0 .. 2, got -1"]),
-        (lambda good: [0.0, 1.0], TypeError, ["{} must hold integers", "float32"]),
-        (lambda good: [True, False], TypeError, ["{} must hold integers", "bool"]),
+        (lambda good: np.uint16([0, 3]), ValueError, ["{} must lie in 0 .. 2, got 3"]),
     ],
     "object": [],  # anything else; what is bad of it stands in ROWS
     "mixture": [
@@ -464,30 +511,52 @@ ROWS = [
     ),
 ]
 
+BATCH = torch.tensor([0, 1])
+BAD_BATCHES = [
+    (PIXELS, [0, 3], ValueError, ["labels must lie in 0 .. 2, got 3"]),
+    (PIXELS, [0.0, 1.0], TypeError, ["labels must hold integers", "float32"]),
+    (PIXELS, [0], ValueError, ["images and labels", "(2, 4) and (1,)"]),
+    (PIXELS, None, TypeError, ["labels must be a tensor or an array"]),
+    (None, BATCH, TypeError, ["images must be a tensor or an array"]),
+    (1j * PIXELS, BATCH, TypeError, ["images must hold real numbers"]),
+    (PIXELS[:, :3], BATCH, ValueError, ["images must have shape (B, 4), got (2, 3)"]),
+    (PIXELS[0, 0], BATCH, ValueError, ["images", "()"]),
+    (NAN * PIXELS, BATCH, ValueError, ["images must lie in [0, 1], got nan"]),
+    (255 * PIXELS, BATCH, ValueError, ["images must lie in [0, 1]", "to 255; divide"]),
+    ((255 * PIXELS).byte(), BATCH, ValueError, ["images must lie in [0, 1]", "to 255; divide"]),
+]
 ROWS += [
+    (function, {name: [(images, labels)]}, error, words)
+    for function, name in (("cvae.train", "train_loader"), ("cvae.evaluate", "loader"))
+    for images, labels, error, words in BAD_BATCHES
+]
+DOUBLE = [TypeError, ["must be torch.float32 on cpu, got torch.float64 on cpu", ".to()"]]
+ROWS += [
+    ("cvae.CVAE.recognition_model", {"x": PIXELS.double()}, *DOUBLE),
+    ("cvae.CVAE.forward", {"x": PIXELS.double()}, *DOUBLE),
+    ("cvae.CVAE.generative_model", {"z": CODES.double()}, *DOUBLE),
+    ("cvae.loss_function", {"x_hat": PIXELS.double()}, TypeError, ["x_hat must be torch.float32"]),
+    ("cvae.loss_function", {"x_hat": PIXELS[:1]}, ValueError, ["x_hat must have shape (2, 4)"]),
+    ("cvae.loss_terms", {"x": PIXELS.byte()}, TypeError, ["x must hold floats", "divide"]),
     (
-        "cvae.CVAE.recognition_model",
-        {"x": PIXELS.int()},
-        TypeError,
-        ["x must hold floats", "int32"],
+        "cvae.loss_function",
+        {"mu": CODES[:1], "logvar": CODES[:1]},
+        ValueError,
+        ["mu must have shape (2, m), got (1, 2)"],
     ),
-    ("cvae.loss_terms", {"x": PIXELS.int()}, TypeError, ["x must hold floats", "divide"]),
-    ("cvae.loss_function", {"x_hat": PIXELS.int()}, TypeError, ["x_hat must hold floats"]),
-    ("cvae.one_hot", {"labels": []}, ValueError, ["labels", "B >= 1", "(0,)"]),
-    ("cvae.one_hot", {"labels": 1}, ValueError, ["labels", "(B,)", "()"]),
-    ("cvae.one_hot", {"labels": [[0, 1]]}, ValueError, ["labels", "(B,)", "(1, 2)"]),
-    ("cvae.one_hot", {"num_classes": 0}, ValueError, ["num_classes (0)"]),
-    ("cvae.BatchLoader", {"images": PIXELS[:1]}, ValueError, ["equally many", "1 and 2"]),
-    ("cvae.BatchLoader", {"images": PIXELS[:0], "labels": []}, ValueError, ["at least one", "0"]),
+    ("cvae.BatchLoader", {"images": PIXELS[:1]}, ValueError, ["equally many", "(1, 4) and (2,)"]),
+    ("cvae.initialise", {"images": (255 * PIXELS).int()}, ValueError, ["mean of images", "divide"]),
     ("cvae.train", {"train_loader": []}, ValueError, ["loader is empty"]),
-    ("cvae.train", {"train_loader": [(PIXELS, torch.tensor([0, 3]))]}, ValueError, ["got 3"]),
-    ("cvae.train", {"train_loader": [(PIXELS, torch.tensor([0]))]}, ValueError, ["got 2 and 1"]),
-    ("cvae.train", {"train_loader": [(255 * PIXELS, torch.tensor([0, 1]))]}, ValueError, ["255"]),
     ("cvae.train", {"num_classes": 4}, ValueError, ["c must have shape (2, 3)", "(2, 4)"]),
     ("cvae.evaluate", {"loader": []}, ValueError, ["loader is empty"]),
-    ("cvae.evaluate", {"loader": [(PIXELS, torch.tensor([0, 3]))]}, ValueError, ["got 3"]),
-    ("cvae.log_likelihood", {"labels": [0]}, ValueError, ["equally many", "2 and 1"]),
-    ("cvae.reconstruct", {"labels": [0]}, ValueError, ["equally many", "2 and 1"]),
+    ("cvae.log_likelihood", {"labels": [0]}, ValueError, ["equally many", "(2, 4) and (1,)"]),
+    ("cvae.reconstruct", {"labels": [0]}, ValueError, ["equally many", "(2, 4) and (1,)"]),
+    (
+        "cvae.generate",
+        {"z": CODES.double() * 1e300},
+        ValueError,
+        ["z must be finite, got inf"],
+    ),
 ]
 
 # Numbers that a result's dtype cannot hold are bad input too.

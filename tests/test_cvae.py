@@ -2,8 +2,6 @@
 
 import math
 import os
-import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -139,32 +137,8 @@ def test_reparametrize_takes_noise_and_passes_gradients():
     assert torch.autograd.gradcheck(model.reparametrize, (mu, logvar, noise))
 
 
-@pytest.mark.parametrize("name", ["input_size", "latent_size", "num_classes", "hidden_units"])
-def test_sizes_must_be_positive_integers(name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        small_model(**{name: 0})
-    with pytest.raises(TypeError, match=f"{name} must be an integer, got 2.0"):
-        small_model(**{name: 2.0})
-
-
 def test_sizes_may_be_numpy_integers():
     assert small_model(latent_size=np.int64(7)).fc_mu.out_features == 7
-
-
-def test_wrong_widths_are_named():
-    model, c = small_model(), torch.eye(C)
-    with pytest.raises(ValueError, match=r"x must have shape \(4, 24\).*got \(4, 25\)"):
-        model(torch.rand(4, D + 1), c)
-    with pytest.raises(ValueError, match=r"c must have shape \(5, 4\).*got \(4, 4\)"):
-        model(torch.rand(5, D), c)
-    with pytest.raises(ValueError, match=r"c must have shape \(4, 4\).*got \(4, 3\)"):
-        model(torch.rand(4, D), c[:, :3])
-    with pytest.raises(ValueError, match=r"x must have shape.*got \(24,\)"):
-        model(torch.rand(D), c[:1])
-    with pytest.raises(ValueError, match=r"x is empty"):
-        model(torch.rand(0, D), c[:0])
-    with pytest.raises(ValueError, match=r"z must have shape \(4, 3\).*got \(4, 2\)"):
-        model.generative_model(torch.rand(4, M - 1), c)
 
 
 # The loss
@@ -223,52 +197,15 @@ def test_extreme_log_variances_stay_finite_and_are_pulled_back(value):
     assert torch.all(logvar.grad * value > 0)  # a descent step leads back towards 0
 
 
-def test_loss_and_networks_refuse_what_is_no_image():
-    x, c, mu = torch.rand(4, D), torch.eye(C), torch.zeros(4, M)
-    model = small_model()
-    for bad, error in ((x * 255, ValueError), (x * torch.nan, ValueError), (x.int(), TypeError)):
-        with pytest.raises(error, match=r"x must .* \[0, 1\]"):
-            model(bad, c)
-        with pytest.raises(error, match=r"x must .* \[0, 1\]"):
-            cvae.loss_function(x, bad, mu, mu)
-        with pytest.raises(error, match=r"x_hat must .* \[0, 1\]"):
-            cvae.loss_function(bad, x, mu, mu)
-
-
-def test_shapes_that_would_broadcast_are_refused():
-    x, mu = torch.rand(4, D), torch.zeros(4, M)
-    with pytest.raises(ValueError, match=r"x_hat and x must have the same shape.*\(1, 24\)"):
-        cvae.loss_function(x[:1], x, mu, mu)
-    with pytest.raises(ValueError, match="mu and logvar must have the same shape"):
-        cvae.loss_function(x, x, mu, mu[:1])
-    with pytest.raises(ValueError, match="mu and logvar must have the same shape"):
-        small_model().reparametrize(mu, mu[:1])
-    with pytest.raises(ValueError, match="mu and noise must have the same shape"):
-        small_model().reparametrize(mu, mu, mu[:1])
-
-
 # Labels and batches
 
 
 def test_one_hot():
     expected = np.eye(5, dtype=np.float32)[[3, 0, 4]]
-    for labels in ([3, 0, 4], np.array([3, 0, 4]), torch.tensor([3, 0, 4], dtype=torch.int32)):
+    for labels in ([3, 0, 4], np.uint16([3, 0, 4]), torch.tensor([3, 0, 4], dtype=torch.int32)):
         rows = cvae.one_hot(labels, 5)
         assert rows.dtype == torch.float32
         np.testing.assert_array_equal(rows, expected)
-
-
-def test_bad_labels_are_named():
-    with pytest.raises(ValueError, match=r"0 \.\. 3, got 4"):
-        cvae.one_hot([0, 4], C)
-    with pytest.raises(ValueError, match=r"0 \.\. 3, got -1"):
-        cvae.one_hot([0, -1], C)
-    with pytest.raises(ValueError, match="B >= 1"):
-        cvae.one_hot(torch.zeros(0, dtype=torch.long), C)
-    with pytest.raises(ValueError, match=r"got \(2, 2\)"):
-        cvae.one_hot([[0, 1], [1, 0]], C)
-    with pytest.raises(TypeError, match="float32"):
-        cvae.one_hot(torch.zeros(3), C)
 
 
 def test_loader_gives_every_image_once_with_its_label():
@@ -288,16 +225,6 @@ def test_loader_flattens_and_leaves_floats_alone():
     images = torch.rand(5, 4, 6)
     ((x, _),) = cvae.BatchLoader(images, torch.arange(5), 8)
     assert torch.equal(x, images.flatten(1))
-
-
-def test_loader_refuses_what_it_cannot_cut():
-    images, labels = small_data(8)
-    with pytest.raises(ValueError, match="got 8 and 7"):
-        cvae.BatchLoader(images, labels[:7], 4)
-    with pytest.raises(ValueError, match="got 0 and 0"):
-        cvae.BatchLoader(images[:0], labels[:0], 4)
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        cvae.BatchLoader(images, labels, 0)
 
 
 # Training
@@ -355,29 +282,9 @@ def test_train_accepts_a_torch_data_loader_of_pictures():
     assert math.isfinite(loss.total) and not torch.equal(before, model.fcout.bias)
 
 
-@pytest.mark.parametrize(
-    ("images", "labels", "error", "message"),
-    [
-        (torch.full((2, D), 255, dtype=torch.uint8), [0, 1], ValueError, "255 to 255; divide"),
-        (torch.full((2, D), 255.0), [0, 1], ValueError, "255"),
-        (torch.full((2, D), float("nan")), [0, 1], ValueError, "nan"),
-        (torch.rand(2, D), [0, C], ValueError, f"got {C}"),
-        (torch.rand(2, D), [0], ValueError, "got 2 and 1"),
-        (torch.rand(2, D + 1), [0, 1], ValueError, r"got \(2, 25\)"),
-    ],
-)
-def test_train_refuses_bad_batches(images, labels, error, message):
-    model = small_model()
-    optimizer = torch.optim.Adam(model.parameters())
-    with pytest.raises(error, match=message):
-        cvae.train(1, model, [(images, torch.tensor(labels))], optimizer, C)
-
-
-def test_train_refuses_an_empty_loader_an_absent_device_and_a_diverging_run(monkeypatch):
+def test_train_refuses_an_absent_device_and_a_diverging_run(monkeypatch):
     model = small_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
-    with pytest.raises(ValueError, match="loader is empty"):
-        cvae.train(1, model, [], optimizer, C)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="use_cuda"):
         cvae.train(1, model, [], optimizer, C, use_cuda=True)
@@ -405,6 +312,12 @@ def test_progress_bar_is_silent_away_from_a_terminal(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_trains_at_a_terminal_without_tqdm(monkeypatch):
+    monkeypatch.setattr(cvae, "tqdm", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    fit(small_model(), 1)
+
+
 def test_one_seed_makes_a_run_repeatable():
     runs = []
     for seed in (7, 7, 8):
@@ -430,16 +343,6 @@ def test_initialise_starts_at_the_mean_image_with_a_loud_label():
             assert others.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.1)
 
 
-def test_initialise_refuses_other_images_and_scales():
-    model, images = small_model(), small_data()[0]
-    with pytest.raises(ValueError, match=r"images must have shape \(64, 24\).*got \(64, 23\)"):
-        cvae.initialise(model, images[:, 1:])
-    with pytest.raises(ValueError, match="mean image must lie in"):
-        cvae.initialise(model, images.astype(np.float32))
-    with pytest.raises(ValueError, match="label_scale must be above 0 and finite, got 0"):
-        cvae.initialise(model, images, label_scale=0)
-
-
 def test_fit_is_its_parts_in_order():
     images, labels = small_data()
     torch.manual_seed(3)
@@ -463,12 +366,6 @@ def test_fit_is_its_parts_in_order():
     by_hand = fit(other, 4, optimizer=optimizer, rates=[1e-2 * factor for factor in factors])
     for loss, expected in zip(losses, by_hand, strict=True):
         assert tuple(loss) == pytest.approx(tuple(expected), rel=1e-4)
-
-
-@pytest.mark.parametrize("learning_rate", [0, -1e-3, math.inf, math.nan])
-def test_fit_refuses_a_learning_rate_that_is_not_positive(learning_rate):
-    with pytest.raises(ValueError, match="learning_rate must be above 0"):
-        cvae.fit(small_model(), *small_data(), num_epochs=1, learning_rate=learning_rate)
 
 
 # The trained model
@@ -497,10 +394,6 @@ def test_generate_takes_codes_or_a_seed(trained):
     assert torch.equal(cvae.generate(trained, [0, 1, 2], z), again)
     a, b, c = (cvae.generate(trained, [1, 1], seed=seed) for seed in (0, 0, 1))
     assert torch.equal(a, b) and not torch.equal(a, c)
-    with pytest.raises(ValueError, match=r"z must have shape \(3, 3\)"):
-        cvae.generate(trained, [0, 1, 2], torch.randn(3, M + 1))
-    with pytest.raises(ValueError, match=r"got \(3, 4\)|got \(2, 3\)|c must have shape"):
-        cvae.generate(trained, [0, 1, 2], torch.randn(2, M))
 
 
 def test_reconstruct_decodes_the_mean_code(trained):
@@ -627,22 +520,3 @@ def test_load_refuses_what_is_no_checkpoint_of_this_model(tmp_path, trained):
         cvae.load(tmp_path / "model.pt", small_model(latent_size=M + 1))
     with pytest.raises(ValueError, match="holds no optimizer"):
         cvae.load(tmp_path / "model.pt", trained, torch.optim.Adam(trained.parameters()))
-
-
-# The module alone
-
-
-def test_imports_alone_without_tqdm_and_draws_no_random_number(tmp_path):
-    shutil.copy(cvae.__file__, tmp_path)
-    code = (
-        "import sys; sys.modules['tqdm'] = None; import torch; s = torch.get_rng_state()\n"
-        "import cvae; assert torch.equal(s, torch.get_rng_state()); cvae.hello()\n"
-        "m = cvae.CVAE(input_size=4, latent_size=2, num_classes=2, hidden_units=3)\n"
-        "o = torch.optim.Adam(m.parameters())\n"
-        "print(cvae.train(1, m, cvae.BatchLoader(torch.rand(4, 4), [0, 1, 0, 1], 2), o, 2).kl > 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.splitlines() == ["Hello from cvae.py!", "True"], done.stderr
-    assert done.stderr == ""
