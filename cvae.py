@@ -510,13 +510,14 @@ def load(path, model, optimizer=None):
         raise ValueError(f"{path} is no checkpoint written by cvae.save: {error}") from error
     if optimizer is not None and "optimizer" not in state:
         raise ValueError(f"{path} holds no optimizer; give one to save, or none to load.")
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path} is of another model: {error}") from error
-    if optimizer is not None:
+    shapes, ours = ({k: v.shape for k, v in s.items()} for s in (weights, model.state_dict()))
+    if shapes != ours:
+        wrong = sorted(set(shapes.items()) ^ set(ours.items()))[0][0]
+        raise ValueError(f"{path} is of another model: {wrong} differs.")
+    if optimizer is not None:  # refuses, if it does, before anything is changed
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(generator)
+    model.load_state_dict(weights)
     return epoch
 
 

@@ -13,6 +13,7 @@ of the step are linear in the products ``[1, x_i, x_i x_j]``, so each becomes on
 
 import contextlib
 import functools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ _MAX_PRODUCT_WIDTH = 64  # above this many coordinates their products cost more 
 _WORTH_SHARING = 1e7  # products in a step; below it, starting threads costs more than it saves
 _MAX_SPREAD = 1e6  # squared width of the data over that of a component: digits lost by products
 _EPS = np.finfo(np.float64).eps
+_THREADS = threading.Lock()  # held by the run that shares its work between threads
 
 
 class GMMState(NamedTuple):
@@ -85,7 +87,8 @@ def train_gmm(
     Returns
     -------
     GMMState
-        In `train_data`'s dtype if that is floating, else float64. A component that loses all its
+        In `train_data`'s dtype if that is float32 or wider, else float64 (float32 for float16). A
+        component that loses all its
         points keeps its mean and covariance, with proportion 0.
 
     Raises
@@ -101,7 +104,8 @@ def train_gmm(
     state = _check_state(data, init_pi, init_mu, init_sigma, ("init_pi", "init_mu", "init_sigma"))
     num_iterations = _check_count("num_iterations", num_iterations)
     reg_covar = _check_non_negative("reg_covar", reg_covar)
-    dtype = data.dtype if data.dtype.kind == "f" else np.dtype(np.float64)
+    # Not float16, in which proportions that sum to one no longer do.
+    dtype = np.result_type(data, np.float32) if data.dtype.kind == "f" else np.dtype(np.float64)
 
     mean = data.mean(axis=0, dtype=np.float64)
     points = data - mean  # (N, d): moments around the mean lose fewer digits
@@ -321,16 +325,16 @@ def _workers(worthwhile):
     BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
     """
     blas = _blas()
-    if blas is None:
+    if blas is None or not _THREADS.acquire(blocking=False):  # another run has the cores
         yield map, 1
         return
-    num_threads = max((library["num_threads"] for library in blas.info()), default=1)
-    with blas.limit(limits=1):
-        if num_threads == 1 or not worthwhile:
-            yield map, 1
-            return
-        with ThreadPoolExecutor(num_threads) as pool:
-            yield pool.map, num_threads
+    try:
+        num_threads = max((library["num_threads"] for library in blas.info()), default=1)
+        with blas.limit(limits=1), ThreadPoolExecutor(num_threads) as pool:
+            share = worthwhile and num_threads > 1
+            yield (pool.map, num_threads) if share else (map, 1)
+    finally:
+        _THREADS.release()
 
 
 @functools.cache
@@ -501,7 +505,12 @@ def _check_squares(name, array):
 
 
 def _real_array(name, value):
-    array = np.asarray(value)
+    if np.ma.isMaskedArray(value):
+        raise TypeError(f"{name} is masked, and the mask would be lost; drop or fill such values.")
+    try:
+        array = np.asarray(value)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "buif":
         raise TypeError(
             f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float first."

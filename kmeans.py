@@ -18,6 +18,7 @@ coordinates that a matrix product wins, `_reassign_arrays` does the same.
 import contextlib
 import functools
 import math
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,6 +30,7 @@ _LOOP_WIDTH = 32  # coordinates up to which the compiled loop beats a matrix pro
 _TILE = 256  # points that the compiled loop takes at once, for the processor's vector unit
 _BLOCK_SCORES = 1 << 15  # distances that the arrays hold at once: 256 KiB, which fits the cache
 _BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
+_THREADS = threading.Lock()  # held by the run that shares its work between threads
 
 
 def hello():
@@ -63,7 +65,7 @@ def euclidean_distance(x, y):
     Warns
     -----
     RuntimeWarning
-        If the arithmetic is done on unsigned integers.
+        If the arithmetic is done on unsigned integers, or on signed ones of 8 or 16 bits.
     """
     x, y = _finite("x", _real_array("x", x)), _finite("y", _real_array("y", y))
     _check_same_last_axis("x", x, "y", y)
@@ -71,9 +73,10 @@ def euclidean_distance(x, y):
         np.broadcast_shapes(x.shape, y.shape)
     except ValueError:
         raise ValueError(f"x and y must broadcast, got shapes {x.shape} and {y.shape}.") from None
-    if np.result_type(x, y).kind == "u":
+    dtype = np.result_type(x, y)
+    if dtype.kind == "u" or (dtype.kind == "i" and dtype.itemsize < 4):
         warnings.warn(
-            f"euclidean_distance on {np.result_type(x, y)} wraps around, so this is not a "
+            f"euclidean_distance on {dtype} wraps around, so this is not a "
             "distance; call mean_pixel_error, or convert both arrays to float first.",
             RuntimeWarning,
             stacklevel=2,
@@ -147,7 +150,7 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     -----
     Computed in float64 around the data's mean. Squared distances come from
     ``||x||^2 - 2 x.c + ||c||^2``, so distances below about 1e-8 of the data's extent are not
-    told apart. Ties go to the lower index.
+    told apart. Ties go to the lower index, up to rounding.
     """
     data, centroids = _check_pair("train_data", train_data, "initial_centroids", initial_centroids)
     num_iterations = _check_count("num_iterations", num_iterations)
@@ -200,7 +203,7 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
 
 
 def assign_clusters(data, centroids):
-    """Return the index of each point's nearest centroid; ties go to the lower index.
+    """Return the index of each point's nearest centroid; ties go to the lower one, up to rounding.
 
     Parameters
     ----------
@@ -293,12 +296,20 @@ def _distance(x, y):
 
 
 def _centred(data):
-    """Return the points [x - mean, 1] (N, d + 1) and the mean (d,)."""
-    mean = data.mean(axis=0, dtype=np.float64)
+    """Return the points [x - centre, 1] (N, d + 1) and the centre (d,).
+
+    The centre is the mean on a coarse grid. Numbers of few digits, such as pixels, stay exact when
+    it is subtracted, and so do the ties between their distances.
+    """
+    centre = data[0].astype(np.float64)
+    extent = np.max(data.max(axis=0).astype(np.float64) - data.min(axis=0))
+    if extent > 0:
+        grid = 2.0 ** math.floor(math.log2(extent))
+        centre = np.rint(data.mean(axis=0, dtype=np.float64) / grid) * grid
     points = np.empty((len(data), data.shape[1] + 1))
-    np.subtract(data, mean, out=points[:, :-1])
+    np.subtract(data, centre, out=points[:, :-1])
     points[:, -1] = 1
-    return points, mean
+    return points, centre
 
 
 def _reassign_arrays(points, centroids, labels, expiry, drift, margin, sums):
@@ -374,11 +385,14 @@ def _compiled_loop():
         from numba import njit
     except ImportError:
         return None
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(_reassign_loop)
-    except RuntimeError:  # no folder that numba can write to
-        return njit(**options)(_reassign_loop)
+    for cache in (True, False):
+        loop = njit(nogil=True, error_model="numpy", cache=cache)(_reassign_loop)
+        one = np.zeros(1)
+        # A first call compiles, or fails where the cache cannot be written or is damaged.
+        with contextlib.suppress(Exception):
+            loop(np.ones((1, 2)), np.ones((1, 1)), np.zeros(1, int), one, one, 0.0, np.ones((1, 2)))
+            return loop
+    return None
 
 
 @contextlib.contextmanager
@@ -388,16 +402,16 @@ def _workers(worthwhile):
     BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
     """
     blas = _blas()
-    if blas is None:
+    if blas is None or not _THREADS.acquire(blocking=False):  # another run has the cores
         yield map, 1
         return
-    num_threads = max((library["num_threads"] for library in blas.info()), default=1)
-    with blas.limit(limits=1):
-        if num_threads == 1 or not worthwhile:
-            yield map, 1
-            return
-        with ThreadPoolExecutor(num_threads) as pool:
-            yield pool.map, num_threads
+    try:
+        num_threads = max((library["num_threads"] for library in blas.info()), default=1)
+        with blas.limit(limits=1), ThreadPoolExecutor(num_threads) as pool:
+            share = worthwhile and num_threads > 1
+            yield (pool.map, num_threads) if share else (map, 1)
+    finally:
+        _THREADS.release()
 
 
 @functools.cache
@@ -461,7 +475,12 @@ def _check_same_last_axis(name, array, other_name, other):
 
 
 def _real_array(name, value):
-    array = np.asarray(value)
+    if np.ma.isMaskedArray(value):
+        raise TypeError(f"{name} is masked, and the mask would be lost; drop or fill such values.")
+    try:
+        array = np.asarray(value)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "buif":
         raise TypeError(
             f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float first."

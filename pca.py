@@ -308,7 +308,12 @@ def _check_width(name, array, symbol, width):
 
 
 def _finite_array(name, value):
-    array = np.asarray(value)
+    if np.ma.isMaskedArray(value):
+        raise TypeError(f"{name} is masked, and the mask would be lost; drop or fill such values.")
+    try:
+        array = np.asarray(value)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "buif":
         raise TypeError(
             f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float first."

@@ -106,7 +106,11 @@ def compare(section, ours, source):
     ------
     KeyError
         If the reference has no such section or name.
+    ValueError
+        If `source` is neither.
     """
+    if source not in ("original", "stand-in"):
+        raise ValueError(f'source must be "original" or "stand-in", got {source!r}.')
     expected = reference(section)
     rows = Comparison()
     for name, value in ours.items():

@@ -516,7 +516,11 @@ def test_load_refuses_what_is_no_checkpoint_of_this_model(tmp_path, trained):
     with pytest.raises(ValueError, match="no checkpoint"):
         cvae.load(tmp_path / "weights.pt", trained)
     cvae.save(tmp_path / "model.pt", trained)
+    other = small_model(latent_size=M + 1)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
     with pytest.raises(ValueError, match="another model"):
-        cvae.load(tmp_path / "model.pt", small_model(latent_size=M + 1))
+        cvae.load(tmp_path / "model.pt", other)
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, before[name])
     with pytest.raises(ValueError, match="holds no optimizer"):
         cvae.load(tmp_path / "model.pt", trained, torch.optim.Adam(trained.parameters()))

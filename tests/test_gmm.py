@@ -238,6 +238,13 @@ def test_layouts_and_dtypes(layout):
     gmm.log_likelihood(copy, result)  # a float32 state is a valid state
 
 
+def test_float16_gives_a_valid_float32_state():
+    data, state = problem(5, 400, 3, 3)
+    result = gmm.train_gmm(data.astype(np.float16), *state, num_iterations=5)
+    assert {x.dtype for x in result} == {np.dtype(np.float32)}
+    gmm.predict(data, result)
+
+
 def test_inputs_are_untouched_and_not_aliased():
     data, state = problem(6, 300, 3, 3)
     copies = [x.copy() for x in (data, *state)]

@@ -1,6 +1,7 @@
 """k-means against the reference, scikit-learn, and a slow obvious version."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -129,6 +130,40 @@ def test_every_step_is_the_full_step_on_large_data():
         centroids = np.array([data[labels == k].mean(axis=0) for k in range(16)])
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_ties_between_whole_numbers_go_to_the_lower_index(d):
+    rng = np.random.default_rng(d)
+    data = rng.integers(0, 256, size=(5000, d))
+    centroids = data[rng.choice(5000, 100, replace=False)]
+    squares = ((data[:, None] - centroids) ** 2).sum(axis=2)
+    assert np.sum(np.sort(squares, axis=1)[:, 0] == np.sort(squares, axis=1)[:, 1]) > 0
+    np.testing.assert_array_equal(kmeans.assign_clusters(data, centroids), squares.argmin(axis=1))
+
+
+def test_equal_centroids_do_not_swap_points_for_ever():
+    rng = np.random.default_rng(281)
+    data = rng.integers(0, 2, (349, 2)) * 1.0
+    steps = []
+    initial = data[rng.choice(349, 17, replace=False)]
+    kmeans.train_kmeans(data, initial, num_iterations=50, callback=lambda t, _: steps.append(t))
+    assert len(steps) < 10
+
+
+def test_runs_at_once_leave_the_number_of_blas_threads_as_it_was():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    data = np.random.default_rng(0).normal(size=(100_000, 4))
+
+    def run(_):
+        return kmeans.train_kmeans(data, data[:32], num_iterations=3)
+
+    before = threadpoolctl.threadpool_info()
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(run, range(9)))
+    assert threadpoolctl.threadpool_info() == before
+    for result in results:
+        np.testing.assert_allclose(result, results[0], rtol=1e-12)
+
+
 def test_callback_gives_the_distortion_and_it_never_rises():
     data = blobs(3, 800, 4, 6)
     seen = []
@@ -243,6 +278,8 @@ def test_euclidean_distance_wraps_only_on_unsigned_integers():
     with pytest.warns(RuntimeWarning, match="uint8 wraps around"):
         wrapped = kmeans.euclidean_distance(np.uint8([[1, 0]]), np.uint8([[2, 16]]))
     np.testing.assert_array_equal(wrapped, [np.sqrt(1.0)])  # 255 squared is 1, 240 squared is 0
+    with pytest.warns(RuntimeWarning, match="int16 wraps around"):
+        kmeans.euclidean_distance(np.int16([[200, 181, 181]]), np.int16([[0, 0, 0]]))
     x, y = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
     np.testing.assert_allclose(kmeans.euclidean_distance(x, y), np.linalg.norm(x - y, axis=1))
     assert kmeans.euclidean_distance(x.astype(np.int32), y.astype(np.int32)).shape == (2,)
