@@ -200,6 +200,8 @@ def with_last(tensor, value):
 WRONG_KIND = [
     (lambda good: None, TypeError, ["{} must hold real numbers", "object"]),
     (lambda good: good * 1j, TypeError, ["{} must hold real numbers", "complex128", "convert"]),
+    (lambda good: np.ma.masked_array(good), TypeError, ["{} is masked", "drop or fill"]),
+    (lambda good: [[1.0, 2.0], [3.0]], ValueError, ["{} cannot be read as an array"]),
     (lambda good: good.astype(str), TypeError, ["{} must hold real numbers"]),
     (lambda good: good.astype(object), TypeError, ["{} must hold real numbers", "object"]),
 ]
