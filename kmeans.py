@@ -148,7 +148,7 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
 
     Notes
     -----
-    Computed in float64 around the data's mean. Squared distances come from
+    Computed in float64 around the middle of the data. Squared distances come from
     ``||x||^2 - 2 x.c + ||c||^2``, so distances below about 1e-8 of the data's extent are not
     told apart. Ties go to the lower index, up to rounding.
     """
@@ -158,14 +158,13 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     centroids = centroids.astype(np.float64)
     (N, d), K = data.shape, len(centroids)
 
-    points, mean = _centred(data)
-    start = offsets = centroids - mean  # (K, d)
-    x = points[:, :d]
+    points, centre, radius = _centred(data)
+    start = offsets = centroids - centre  # (K, d)
     # Rounding of expanded squares can shift a distance by this much; no gap may rely on less.
-    margin = 4 * math.sqrt(np.finfo(np.float64).eps * d) * max(x.max(), -x.min())
+    margin = 4 * math.sqrt(np.finfo(np.float64).eps * d) * radius
     labels = np.zeros(N, dtype=np.int64)
     sums = np.zeros((K, d + 1))  # of each cluster's points [x, 1], so the last column counts
-    sums[0] = points.sum(axis=0)
+    sums[0] = np.ones(N) @ points
     expiry = np.full(N, -np.inf)  # the drift up to which a point's label is known to hold
     drift = np.zeros(K)
 
@@ -192,14 +191,15 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
 
             if verbose or callback is not None:
                 # sum ||x - c||^2 = sum ||x||^2 - sum_k (2 c_k . s_k - n_k ||c_k||^2)
+                squares = np.einsum("nd,nd->", points[:, :d], points[:, :d])
                 explained = np.sum(offsets * (2 * sums[:, :d] - counts * offsets))
-                distortion = max(0.0, float(np.einsum("nd,nd->", x, x) - explained)) / N
+                distortion = max(0.0, float(squares - explained)) / N
                 if verbose:
                     print(f"iteration {iteration}: mean squared distance {distortion:.6g}")
                 if callback is not None:
                     callback(iteration, distortion)
-    # Adding the mean back could round a centroid that never moved.
-    return np.where(offsets == start, centroids, offsets + mean).astype(dtype)
+    # Adding the centre back could round a centroid that never moved.
+    return np.where(offsets == start, centroids, offsets + centre).astype(dtype)
 
 
 def assign_clusters(data, centroids):
@@ -220,8 +220,8 @@ def assign_clusters(data, centroids):
         As `train_kmeans` does for its arrays.
     """
     data, centroids = _check_pair("data", data, "centroids", centroids)
-    points, mean = _centred(data)
-    weights = _score_weights(centroids - mean)
+    points, centre, _ = _centred(data)
+    weights = _score_weights(centroids - centre)
     labels = np.empty(len(data), dtype=np.int64)
     for rows in _blocks(len(data), *centroids.shape):
         labels[rows] = _two_nearest(points[rows], weights)[0]
@@ -296,20 +296,21 @@ def _distance(x, y):
 
 
 def _centred(data):
-    """Return the points [x - centre, 1] (N, d + 1) and the centre (d,).
+    """Return the points [x - centre, 1] (N, d + 1), the centre (d,) and the largest |x - centre|.
 
-    The centre is the mean on a coarse grid. Numbers of few digits, such as pixels, stay exact when
-    it is subtracted, and so do the ties between their distances.
+    The centre is about the mean, on a coarse grid. Numbers of few digits, such as pixels, stay
+    exact when it is subtracted, and so do the ties between their distances. Any centre will do,
+    so it is worked out from some of the points.
     """
-    centre = data[0].astype(np.float64)
-    extent = np.max(data.max(axis=0).astype(np.float64) - data.min(axis=0))
-    if extent > 0:
-        grid = 2.0 ** math.floor(math.log2(extent))
-        centre = np.rint(data.mean(axis=0, dtype=np.float64) / grid) * grid
-    points = np.empty((len(data), data.shape[1] + 1))
+    some = data[:: max(1, len(data) // 1000)].astype(np.float64)
+    extent = np.ptp(some, axis=0)  # (d,)
+    grid = np.exp2(np.floor(np.log2(np.where(extent > 0, extent, 1))))
+    centre = np.where(extent > 0, np.rint(some.mean(axis=0) / grid) * grid, some[0])
+    points = np.zeros((len(data), data.shape[1] + 1))
     np.subtract(data, centre, out=points[:, :-1])
+    radius = max(points.max(), -points.min())
     points[:, -1] = 1
-    return points, centre
+    return points, centre, radius
 
 
 def _reassign_arrays(points, centroids, labels, expiry, drift, margin, sums):
