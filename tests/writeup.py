@@ -48,6 +48,7 @@ def execute(path, *, cell_time_limit=600, folder=ROOT):
         notebook,
         timeout=cell_time_limit,
         resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--log-level=ERROR"],
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
     try:
