@@ -115,14 +115,17 @@ def train_gmm(
     state = state._replace(mu=state.mu - mean)
     diagonal = np.arange(len(mean))
 
+    def take(step):
+        new, log_lik = step(points, state)
+        new.sigma[:, diagonal, diagonal] += reg_covar
+        return new, log_lik, _products_keep_digits(new.sigma, widths)
+
     on_products = _products_keep_digits(state.sigma, widths)
     for iteration in range(num_iterations):
-        new, log_lik = (_step_on_products if on_products else _step)(points, state)
-        new.sigma[:, diagonal, diagonal] += reg_covar
-        if on_products and not _products_keep_digits(new.sigma, widths):
-            new, log_lik = _step(points, state)
-            new.sigma[:, diagonal, diagonal] += reg_covar
-        state, on_products = new, _products_keep_digits(new.sigma, widths)
+        new, log_lik, keep_digits = take(_step_on_products if on_products else _step)
+        if on_products and not keep_digits:  # a component shrank so far that they have lost it
+            new, log_lik, keep_digits = take(_step)
+        state, on_products = new, keep_digits
         _check_no_collapse(state.sigma, rounding)
         if verbose:
             print(f"iteration {iteration}: log-likelihood {log_lik:.6f} nats")
