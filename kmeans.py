@@ -11,8 +11,7 @@ mean of its points, repeat. Two exact shortcuts make it fast.
 2. When no assignment changes, the centroids have converged and the remaining steps are skipped.
 
 Which points are due differs from point to point, so a loop suits the search better than arrays
-do: with numba, `_reassign_loop` is compiled. Without it, and where points have so many
-coordinates that a matrix product wins, `_reassign_arrays` does the same.
+do: with numba, `_reassign_loop` is compiled. Without it `_reassign_arrays` does the same.
 """
 
 import contextlib
@@ -24,11 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-_WORTH_COMPILING = 1e7  # distances in a run; numba takes as long to load as NumPy to compute them
+_WORTH_COMPILING = 3e7  # coordinates compared in a run; below it, loading numba costs more
 _WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
-_LOOP_WIDTH = 32  # coordinates up to which the compiled loop beats a matrix product
-_TILE = 256  # points that the compiled loop takes at once, for the processor's vector unit
-_BLOCK_SCORES = 1 << 15  # distances that the arrays hold at once: 256 KiB, which fits the cache
+_BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
 _BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
 _THREADS = threading.Lock()  # held by the run that shares its work between threads
 
@@ -118,8 +115,8 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     Parameters
     ----------
     train_data : array_like, shape (N, d)
-        The points. Not modified. Memory above the input is one float64 copy and a few numbers a
-        point.
+        The points. Not modified. Memory above the input is two numbers a point, and one copy if
+        the input is not float64, C-contiguous and writable.
     initial_centroids : array_like, shape (K, d)
         Where the centroids start; K is read from it. Not modified.
     num_iterations : int
@@ -158,41 +155,47 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     centroids = centroids.astype(np.float64)
     (N, d), K = data.shape, len(centroids)
 
-    points, centre, radius = _centred(data)
+    # The loop is compiled for one kind of array only.
+    points = np.require(data, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
+    centre = _centre(points)
     start = offsets = centroids - centre  # (K, d)
-    # Rounding of expanded squares can shift a distance by this much; no gap may rely on less.
-    margin = 4 * math.sqrt(np.finfo(np.float64).eps * d) * radius
-    labels = np.zeros(N, dtype=np.int64)
-    sums = np.zeros((K, d + 1))  # of each cluster's points [x, 1], so the last column counts
-    sums[0] = np.ones(N) @ points
+    labels = np.full(N, K)  # cluster K holds the points that are not assigned yet
+    sums = np.zeros((K + 1, d + 1))  # of each cluster's [x - centre, 1], so the last column counts
     expiry = np.full(N, -np.inf)  # the drift up to which a point's label is known to hold
-    drift = np.zeros(K)
+    drift = np.zeros(K + 1)
+    # The expanded square of ||x - c|| is off by at most (d + 3) eps / 2 (||x|| + ||c||)^2, and a
+    # difference of two such distances by `slack` (||x|| + ||c||).
+    slack = math.sqrt(2 * (d + 3) * np.finfo(np.float64).eps)
+    size = _block_size(K, d)
+    if verbose or callback is not None:
+        squares = sum(np.sum((points[rows] - centre) ** 2) for rows in _blocks(N, size))
 
     reassign = _reassign_arrays
-    if d <= _LOOP_WIDTH and N * K * num_iterations >= _WORTH_COMPILING:
+    if N * K * d * num_iterations >= _WORTH_COMPILING:
         reassign = _compiled_loop() or _reassign_arrays
 
     def reassign_part(points, labels, expiry):
-        change = np.zeros((K, d + 1))
-        return reassign(points, offsets, labels, expiry, drift, margin, change), change
+        change = np.zeros_like(sums)
+        moved = reassign(points, centre, weights, slack, size, labels, expiry, drift, change)
+        return moved, change
 
     with _workers(N * K * d >= _WORTH_SHARING) as (run, num_threads):
         parts = [np.array_split(array, num_threads) for array in (points, labels, expiry)]
         for iteration in range(num_iterations):
+            weights = _score_weights(offsets)
             moved, changes = zip(*run(reassign_part, *parts), strict=True)
-            if iteration and not any(moved):
+            if not any(moved):
                 break
             sums += sum(changes)
-            counts = sums[:, d:]  # (K, 1)
+            totals, counts = sums[:K, :d], sums[:K, d:]  # (K, d), (K, 1)
             previous, offsets = offsets, offsets.copy()
-            np.divide(sums[:, :d], counts, out=offsets, where=counts > 0)
+            np.divide(totals, counts, out=offsets, where=counts > 0)
             shift = np.sqrt(np.sum((offsets - previous) ** 2, axis=1))  # (K,)
-            drift += shift + shift.max()
+            drift[:K] += shift + shift.max()
 
             if verbose or callback is not None:
                 # sum ||x - c||^2 = sum ||x||^2 - sum_k (2 c_k . s_k - n_k ||c_k||^2)
-                squares = np.einsum("nd,nd->", points[:, :d], points[:, :d])
-                explained = np.sum(offsets * (2 * sums[:, :d] - counts * offsets))
+                explained = np.sum(offsets * (2 * totals - counts * offsets))
                 distortion = max(0.0, float(squares - explained)) / N
                 if verbose:
                     print(f"iteration {iteration}: mean squared distance {distortion:.6g}")
@@ -220,11 +223,11 @@ def assign_clusters(data, centroids):
         As `train_kmeans` does for its arrays.
     """
     data, centroids = _check_pair("data", data, "centroids", centroids)
-    points, centre, _ = _centred(data)
+    centre = _centre(data)
     weights = _score_weights(centroids - centre)
     labels = np.empty(len(data), dtype=np.int64)
-    for rows in _blocks(len(data), *centroids.shape):
-        labels[rows] = _two_nearest(points[rows], weights)[0]
+    for rows in _blocks(len(data), _block_size(*centroids.shape)):
+        labels[rows] = _two_nearest(_centred(data[rows], centre), weights)[0]
     return labels
 
 
@@ -295,85 +298,85 @@ def _distance(x, y):
     return distance
 
 
-def _centred(data):
-    """Return the points [x - centre, 1] (N, d + 1), the centre (d,) and the largest |x - centre|.
+def _centre(data):
+    """Return a point (d,) near the mean, on a coarse grid.
 
-    The centre is about the mean, on a coarse grid. Numbers of few digits, such as pixels, stay
-    exact when it is subtracted, and so do the ties between their distances. Any centre will do,
-    so it is worked out from some of the points.
+    Numbers of few digits, such as pixels, stay exact when it is subtracted, and so do the ties
+    between their distances. Any centre will do, so it is worked out from some of the points.
     """
     some = data[:: max(1, len(data) // 1000)].astype(np.float64)
     extent = np.ptp(some, axis=0)  # (d,)
     grid = np.exp2(np.floor(np.log2(np.where(extent > 0, extent, 1))))
-    centre = np.where(extent > 0, np.rint(some.mean(axis=0) / grid) * grid, some[0])
-    points = np.zeros((len(data), data.shape[1] + 1))
-    np.subtract(data, centre, out=points[:, :-1])
-    radius = max(points.max(), -points.min())
-    points[:, -1] = 1
-    return points, centre, radius
+    return np.where(extent > 0, np.rint(some.mean(axis=0) / grid) * grid, some[0])
 
 
-def _reassign_arrays(points, centroids, labels, expiry, drift, margin, sums):
-    """Reassign the points that are due; return how many changed their cluster.
+def _centred(points, centre):
+    """Return [x - centre, 1] (B, d + 1)."""
+    return np.column_stack([points - centre, np.ones(len(points))])
 
-    Updates `labels` (N,) and `expiry` (N,), and adds to `sums` (K, d + 1) what the clusters gain
-    and lose.
+
+def _reassign_arrays(points, centre, weights, slack, size, labels, expiry, drift, sums):
+    """Reassign the points that are due, `size` at a time; return how many changed their cluster.
+
+    Updates `labels` (N,) and `expiry` (N,), and adds to `sums` (K + 1, d + 1) what the clusters
+    gain and lose.
     """
-    K, moved = len(centroids), 0
-    weights = _score_weights(centroids)
+    moved, reach = 0, math.sqrt(weights[:, -1].max())  # reach: the largest ||c||
     due = np.flatnonzero(expiry < drift[labels])
-    for block in _blocks(len(due), *centroids.shape):
+    for block in _blocks(len(due), size):
         rows = due[block]
-        x, old = points.take(rows, axis=0), labels[rows]  # (B, d + 1), (B,)
+        x, old = _centred(points[rows], centre), labels[rows]  # (B, d + 1), (B,)
         nearest, first, second = _two_nearest(x, weights)
-        expiry[rows] = drift[nearest] + second - first - margin
+        expiry[rows] = drift[nearest] + second - first - slack * (first + 2 * reach)
         changed = np.flatnonzero(nearest != old)
-        new, old, k = nearest[changed], old[changed], np.arange(K)[:, None]
+        new, old, k = nearest[changed], old[changed], np.arange(len(sums))[:, None]
         sums += ((new == k).astype(np.float64) - (old == k)) @ x[changed]
         labels[rows] = nearest
         moved += len(changed)
     return moved
 
 
-def _reassign_loop(points, centroids, labels, expiry, drift, margin, sums):
-    """Do as `_reassign_arrays` does, one tile of points after another, to be compiled."""
-    N, (K, d) = len(points), centroids.shape
-    rows, nearest = np.empty(_TILE, np.int64), np.empty(_TILE, np.int64)
-    x, square, gap = np.empty((d, _TILE)), np.empty(_TILE), np.empty(_TILE)
-    first, second = np.empty(_TILE), np.empty(_TILE)  # the two smallest squared distances
+def _reassign_loop(points, centre, weights, slack, size, labels, expiry, drift, sums):
+    """Do as `_reassign_arrays` does, to be compiled."""
+    (N, d), K, B = points.shape, len(weights), size
+    reach = math.sqrt(weights[:, d].max())
+    rows, nearest = np.zeros(B, np.int64), np.empty(B, np.int64)
+    x, scores = np.ones((B, d + 1)), np.empty((K, B))
+    square, first, second = np.zeros(B), np.empty(B), np.empty(B)
     n = moved = 0
     while n < N:
-        size = 0
-        while n < N and size < _TILE:
-            rows[size] = n
-            size += expiry[n] < drift[labels[n]]  # no branch: which points are due is hard to guess
+        num_due = 0
+        while n < N and num_due < B:
+            rows[num_due] = n
+            num_due += expiry[n] < drift[labels[n]]  # no branch: who is due is hard to guess
             n += 1
-        for j in range(d):
-            for i in range(size):
-                x[j, i] = points[rows[i], j]
+        for i in range(num_due):
+            total = 0.0
+            for j in range(d):
+                x[i, j] = points[rows[i], j] - centre[j]
+                total += x[i, j] ** 2
+            square[i] = total
+        np.dot(weights, x.T, scores)  # (K, B)
         first[:] = np.inf
         second[:] = np.inf
         for k in range(K):
-            for i in range(size):
-                square[i] = (x[0, i] - centroids[k, 0]) ** 2
-            for j in range(1, d):
-                for i in range(size):
-                    square[i] += (x[j, i] - centroids[k, j]) ** 2
-            for i in range(size):
-                runner_up = square[i] if square[i] > first[i] else first[i]
+            for i in range(B):
+                score = scores[k, i]
+                runner_up = score if score > first[i] else first[i]
                 second[i] = runner_up if runner_up < second[i] else second[i]
-                nearest[i] = k if square[i] < first[i] else nearest[i]
-                first[i] = square[i] if square[i] < first[i] else first[i]
-        for i in range(size):
-            gap[i] = math.sqrt(second[i]) - math.sqrt(first[i])
-        for i in range(size):
+                nearest[i] = k if score < first[i] else nearest[i]
+                first[i] = score if score < first[i] else first[i]
+        for i in range(B):
+            first[i] = math.sqrt(max(first[i] + square[i], 0.0))
+            second[i] = math.sqrt(max(second[i] + square[i], 0.0))
+        for i in range(num_due):
             row, new = rows[i], nearest[i]
             old = labels[row]
-            expiry[row] = drift[new] + gap[i] - margin
+            expiry[row] = drift[new] + second[i] - first[i] - slack * (first[i] + 2 * reach)
             if new != old:
                 for j in range(d + 1):
-                    sums[old, j] -= points[row, j]
-                    sums[new, j] += points[row, j]
+                    sums[old, j] -= x[i, j]
+                    sums[new, j] += x[i, j]
                 labels[row] = new
                 moved += 1
     return moved
@@ -387,11 +390,15 @@ def _compiled_loop():
     except ImportError:
         return None
     for cache in (True, False):
-        loop = njit(nogil=True, error_model="numpy", cache=cache)(_reassign_loop)
-        one = np.zeros(1)
+        # "reassoc" lets the sum over the coordinates use the processor's vector unit.
+        loop = njit(nogil=True, error_model="numpy", fastmath={"reassoc"}, cache=cache)(
+            _reassign_loop
+        )
+        point, weights, sums = np.zeros((1, 1)), np.zeros((1, 2)), np.zeros((2, 2))
+        label, expiry, centre, drift = np.ones(1, int), np.ones(1), np.zeros(1), np.zeros(2)
         # A first call compiles, or fails where the cache cannot be written or is damaged.
         with contextlib.suppress(Exception):
-            loop(np.ones((1, 2)), np.ones((1, 1)), np.zeros(1, int), one, one, 0.0, np.ones((1, 2)))
+            loop(point, centre, weights, 0.0, 1, label, expiry, drift, sums)
             return loop
     return None
 
@@ -444,9 +451,13 @@ def _two_nearest(points, weights):
     return nearest, *np.sqrt(np.maximum([first + squares, second + squares], 0))
 
 
-def _blocks(num_rows, K, d):
-    """Return slices of `num_rows` rows, so short that scores and coordinates stay in cache."""
-    size = max(1, min(_BLOCK_SCORES // K, _BLOCK_COORDINATES // d))
+def _block_size(K, d):
+    """Return a number of points so small that their scores and coordinates stay in cache."""
+    return max(1, min(_BLOCK_SCORES // K, _BLOCK_COORDINATES // d))
+
+
+def _blocks(num_rows, size):
+    """Return slices of `num_rows` rows, `size` at a time."""
     return [slice(start, start + size) for start in range(0, num_rows, size)]
 
 
