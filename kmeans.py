@@ -25,7 +25,7 @@ import numpy as np
 
 _WORTH_COMPILING = 3e7  # coordinates compared in a run; below it, loading numba costs more
 _WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
-_BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
+_BLOCK_SCORES = 1 << 13  # distances held at once: 64 KiB, which fits the cache
 _BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
 _THREADS = threading.Lock()  # held by the run that shares its work between threads
 
@@ -351,10 +351,11 @@ def _reassign_loop(points, centre, weights, slack, size, labels, expiry, drift, 
             num_due += expiry[n] < drift[labels[n]]  # no branch: who is due is hard to guess
             n += 1
         for i in range(num_due):
-            total = 0.0
+            row, total = rows[i], 0.0
             for j in range(d):
-                x[i, j] = points[rows[i], j] - centre[j]
-                total += x[i, j] ** 2
+                offset = points[row, j] - centre[j]
+                x[i, j] = offset
+                total += offset * offset
             square[i] = total
         np.dot(weights, x.T, scores)  # (K, B)
         first[:] = np.inf
