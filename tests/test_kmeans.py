@@ -32,6 +32,12 @@ def blobs(seed, N, d, K):
     return centres[rng.integers(K, size=N)] + rng.normal(size=(N, d))
 
 
+@pytest.fixture(params=[0, np.inf], ids=["compiled", "arrays"])
+def both_routes(request, monkeypatch):
+    """Run the test with the compiled loop and with the one on arrays."""
+    monkeypatch.setattr(kmeans, "_WORTH_COMPILING", request.param)
+
+
 @pytest.fixture(scope="module")
 def centroids(mandrill_pixels):
     initial = mandrill_pixels[REFERENCE["initial_centroid_indices"]]
@@ -58,6 +64,7 @@ def test_mandrill_counts(mandrill_pixels, centroids):
 
 
 @pytest.mark.parametrize("iteration", ["0", "1", "49"])
+@pytest.mark.usefixtures("both_routes")
 def test_mandrill_training_error(mandrill_pixels, iteration):
     initial = mandrill_pixels[REFERENCE["initial_centroid_indices"]]
     c = kmeans.train_kmeans(mandrill_pixels, initial, num_iterations=int(iteration))
@@ -66,6 +73,7 @@ def test_mandrill_training_error(mandrill_pixels, iteration):
     assert error == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_mandrill_stops_when_no_assignment_changes(mandrill_pixels):
     initial = mandrill_pixels[REFERENCE["initial_centroid_indices"]]
     steps = []
@@ -86,6 +94,7 @@ def test_compression_factor():
 
 @pytest.mark.parametrize("d", [1, 2, 3, 16, 50])
 @pytest.mark.parametrize("num_iterations", [1, 2, 7, 100])
+@pytest.mark.usefixtures("both_routes")
 def test_agrees_with_the_slow_version(d, num_iterations):
     data = blobs(d, 150, d, 5)
     result = kmeans.train_kmeans(data, data[:5], num_iterations=num_iterations)
@@ -96,6 +105,7 @@ def test_agrees_with_the_slow_version(d, num_iterations):
 
 @pytest.mark.parametrize("d", [1, 2, 3, 16, 50])
 @pytest.mark.parametrize("K", [1, 2, 16, 150])
+@pytest.mark.usefixtures("both_routes")
 def test_agrees_with_scikit_learn(d, K):
     data = blobs(d + K, 6000, d, min(K, 16))
     initial = data[:K]
@@ -107,16 +117,16 @@ def test_agrees_with_scikit_learn(d, K):
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])
-@pytest.mark.parametrize("worth_compiling", [0, np.inf])
-def test_threads_do_not_matter(monkeypatch, num_threads, worth_compiling):
+@pytest.mark.usefixtures("both_routes")
+def test_threads_do_not_matter(monkeypatch, num_threads):
     data = blobs(9, 301, 4, 6)
     monkeypatch.setattr(kmeans, "_WORTH_SHARING", 0)
-    monkeypatch.setattr(kmeans, "_WORTH_COMPILING", worth_compiling)
     with threadpool_limits(num_threads):
         result = kmeans.train_kmeans(data, data[:6], num_iterations=9)
     np.testing.assert_allclose(result, slow_kmeans(data, data[:6], 9), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_every_step_is_the_full_step_on_large_data():
     """The skipped points are exactly those whose assignment holds, in every iteration."""
     data = np.random.default_rng(0).uniform(size=(20000, 3))  # no clusters: slow convergence
@@ -140,6 +150,7 @@ def test_ties_between_whole_numbers_go_to_the_lower_index(d):
     np.testing.assert_array_equal(kmeans.assign_clusters(data, centroids), squares.argmin(axis=1))
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_equal_centroids_do_not_swap_points_for_ever():
     rng = np.random.default_rng(281)
     data = rng.integers(0, 2, (349, 2)) * 1.0
@@ -164,6 +175,7 @@ def test_runs_at_once_leave_the_number_of_blas_threads_as_it_was():
         np.testing.assert_allclose(result, results[0], rtol=1e-12)
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_callback_gives_the_distortion_and_it_never_rises():
     data = blobs(3, 800, 4, 6)
     seen = []
@@ -180,6 +192,7 @@ def test_callback_gives_the_distortion_and_it_never_rises():
 # What must not matter
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_order_of_the_points_does_not_matter():
     data = blobs(5, 500, 3, 4)
     shuffled = np.random.default_rng(1).permutation(data)
@@ -190,6 +203,7 @@ def test_order_of_the_points_does_not_matter():
 
 @pytest.mark.parametrize("scale", [1e-150, 1e-9, 1e9, 1e150])
 @pytest.mark.parametrize("shift", [0.0, 1e3])
+@pytest.mark.usefixtures("both_routes")
 def test_scale_and_shift_move_with_the_data(scale, shift):
     data = blobs(6, 300, 2, 3)
     expected = (kmeans.train_kmeans(data, data[:3]) + shift) * scale
@@ -198,6 +212,7 @@ def test_scale_and_shift_move_with_the_data(scale, shift):
 
 
 @pytest.mark.parametrize("layout", range(5))
+@pytest.mark.usefixtures("both_routes")
 def test_layouts_and_dtypes(layout):
     data = np.round(blobs(7, 400, 3, 4) * 8)  # exact in float32
     name, copy = list(awkward_copies(data))[layout]
@@ -213,6 +228,7 @@ def test_integers_become_float64():
     np.testing.assert_array_equal(result, kmeans.train_kmeans(data.astype(float), data[:4]))
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_inputs_are_untouched_and_not_aliased():
     data = blobs(8, 100, 3, 4)
     initial = data[:4].copy()
@@ -228,6 +244,7 @@ def test_inputs_are_untouched_and_not_aliased():
 # Degenerate data
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_an_empty_cluster_keeps_its_centroid():
     data = np.array([[0.1], [1.0], [2.0]])
     far = 1 / 3 + 1e6
@@ -236,11 +253,13 @@ def test_an_empty_cluster_keeps_its_centroid():
     np.testing.assert_allclose(result[[0, 2]], [[0.55], [2.0]])
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_more_clusters_than_points_leaves_the_rest_where_they_are():
     result = kmeans.train_kmeans([[0.0], [4.0]], [[1.0], [5.0], [9.0]])
     np.testing.assert_array_equal(result, [[0.0], [4.0], [9.0]])
 
 
+@pytest.mark.usefixtures("both_routes")
 def test_equal_points_and_equal_centroids():
     data = np.full((50, 3), 7.25)
     result = kmeans.train_kmeans(data, [[1.0, 2, 3], [1, 2, 3]])
