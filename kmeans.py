@@ -25,7 +25,8 @@ import numpy as np
 
 _WORTH_COMPILING = 3e7  # coordinates compared in a run; below it, loading numba costs more
 _WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
-_BLOCK_SCORES = 1 << 13  # distances held at once: 64 KiB, which fits the cache
+_BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
+_LOOP_SCORES = 1 << 13  # the same in the compiled loop, which gains from a closer cache: 64 KiB
 _BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
 _THREADS = threading.Lock()  # held by the run that shares its work between threads
 
@@ -166,13 +167,15 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     # The expanded square of ||x - c|| is off by at most (d + 3) eps / 2 (||x|| + ||c||)^2, and a
     # difference of two such distances by `slack` (||x|| + ||c||).
     slack = math.sqrt(2 * (d + 3) * np.finfo(np.float64).eps)
-    size = _block_size(K, d)
     if verbose or callback is not None:
-        squares = sum(np.sum((points[rows] - centre) ** 2) for rows in _blocks(N, size))
+        blocks = _blocks(N, _block_size(K, d))
+        squares = sum(np.sum((points[rows] - centre) ** 2) for rows in blocks)
 
-    reassign = _reassign_arrays
+    reassign = None
     if N * K * d * num_iterations >= _WORTH_COMPILING:
-        reassign = _compiled_loop() or _reassign_arrays
+        reassign, size = _compiled_loop(), _block_size(K, d, _LOOP_SCORES)
+    if reassign is None:
+        reassign, size = _reassign_arrays, _block_size(K, d)
 
     def reassign_part(points, labels, expiry):
         change = np.zeros_like(sums)
@@ -452,9 +455,9 @@ def _two_nearest(points, weights):
     return nearest, *np.sqrt(np.maximum([first + squares, second + squares], 0))
 
 
-def _block_size(K, d):
+def _block_size(K, d, num_scores=_BLOCK_SCORES):
     """Return a number of points so small that their scores and coordinates stay in cache."""
-    return max(1, min(_BLOCK_SCORES // K, _BLOCK_COORDINATES // d))
+    return max(1, min(num_scores // K, _BLOCK_COORDINATES // d))
 
 
 def _blocks(num_rows, size):
