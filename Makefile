@@ -17,7 +17,7 @@ export MKL_NUM_THREADS ?= $(CORES)
 
 writeup: .venv/installed
 	$(BIN)/python -m data || true
-	$(BIN)/python -m tests.writeup
+	$(BIN)/python -m course.writeup
 
 test: .venv/installed
 	$(BIN)/ruff check .
@@ -31,7 +31,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks
 
 gallery: .venv/installed
-	$(BIN)/python -m tests.gallery
+	$(BIN)/python -m course.gallery
 
 data: .venv/installed
 	$(BIN)/python -m data

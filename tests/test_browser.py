@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import writeup
-from tests.gallery import copy_without_originals
+from course import writeup
+from course.gallery import copy_without_originals
 
 pytestmark = pytest.mark.slow
 TIME_LIMIT = 600  # seconds for a notebook

@@ -3,8 +3,8 @@
 import nbformat
 import pytest
 
-from tests import writeup
-from tests.gallery import copy_without_originals
+from course import writeup
+from course.gallery import copy_without_originals
 
 CELL_TIME_LIMIT = 120  # seconds
 

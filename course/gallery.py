@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests import writeup
+from course import writeup
 
 # File name: the notebook, and which of its figures.
 PICTURES = {
@@ -51,7 +51,7 @@ def main():
 
 def copy_without_originals(target):
     """Copy what a notebook needs, but not the original data that data/ may hold."""
-    for pattern in ("*.py", "*.ipynb", "data/*.py", "data/*.json", "benchmarks/*.py"):
+    for pattern in ("*.py", "*.ipynb", "data/*.py", "data/*.json", "textbook/*.py", "course/*.py"):
         for path in writeup.ROOT.glob(pattern):
             (target / path.relative_to(writeup.ROOT)).parent.mkdir(exist_ok=True)
             shutil.copy(path, target / path.relative_to(writeup.ROOT))

@@ -1,0 +1,1 @@
+"""Everything around the algorithms: the write-up, the gallery, the digit classifier."""
