@@ -1,5 +1,5 @@
 # make writeup   execute every notebook, write writeup/*.html, compare with the reference numbers
-# make test      ruff and pytest
+# make test      ruff, mypy and pytest
 # make test-slow the tests that need a browser or minutes
 # make bench     the speed comparisons
 # make gallery   draw the README's pictures anew, from stand-in data
@@ -22,6 +22,7 @@ writeup: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 test-slow: .venv/installed
@@ -43,4 +44,4 @@ data: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv writeup .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv writeup .pytest_cache .ruff_cache .mypy_cache .hypothesis
