@@ -7,13 +7,14 @@ may be deleted by hand. It is not removed by the next run, which cannot know tha
 still writing it.
 """
 
+import gzip
 import hashlib
-import itertools
 import logging
 import os
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 
@@ -32,24 +33,26 @@ MIRRORS = (
     "Unsupervised-Learning-Core-K-Means-GMM-and-CVAE-Implementations/"
     "3e53e0bcad953aa93b60b179d23702b04fd9af6b/data",
 )
-# SHA-256 of each file where it is known, and the SHA-1 of its git blob on either mirror.
-MANIFEST = {
-    "mandrill-small.tiff": (
-        "0b79f1dfff4f44bd5ec5931bcef81364620d7fbc4808d6bf37c548176b0b2404",
-        {"1b4c9232474a48ab166735c1eb78dd0e87dad23f"},
-    ),
-    "mandrill-large.tiff": (
-        "154bbd8996badc090ede0adc192d1fc685c1219d0fcade3d0dfc6452a39cade7",
-        {"b93b88da0a43abbd8180ee3c262b2401ff320146"},
-    ),
-    "face.npy": (
-        "9e216313992962cd2ea0707f0a97b02f189bd8c78e9dc0f584fcaed47037a5c6",
-        {"905a6df40c99e4d09f90c54371304c5f88cddc73"},
-    ),
-    "ica_data.dat": (
-        None,
-        {"4df4305ef5329d2da04d893c64ff9b417c310cfb", "a81550b7d61ee2ec4b9525cec399769a1f3db164"},
-    ),
+# SHA-256 of each file where it is known, MNIST's unpacked.
+SHA256 = {
+    "mandrill-small.tiff": "0b79f1dfff4f44bd5ec5931bcef81364620d7fbc4808d6bf37c548176b0b2404",
+    "mandrill-large.tiff": "154bbd8996badc090ede0adc192d1fc685c1219d0fcade3d0dfc6452a39cade7",
+    "face.npy": "9e216313992962cd2ea0707f0a97b02f189bd8c78e9dc0f584fcaed47037a5c6",
+    "ica_data.dat": None,
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+# What the mirrors hold, and the SHA-1 of its git blob on either.
+BLOBS = {
+    "mandrill-small.tiff": {"1b4c9232474a48ab166735c1eb78dd0e87dad23f"},
+    "mandrill-large.tiff": {"b93b88da0a43abbd8180ee3c262b2401ff320146"},
+    "face.npy": {"905a6df40c99e4d09f90c54371304c5f88cddc73"},
+    "ica_data.dat": {
+        "4df4305ef5329d2da04d893c64ff9b417c310cfb",
+        "a81550b7d61ee2ec4b9525cec399769a1f3db164",
+    },
 }
 TRIES = 3
 STALL_LIMIT = 15.0  # seconds without a byte
@@ -70,14 +73,21 @@ class DownloadError(Exception):
         self.unreachable = list(unreachable)
 
 
-def fetch(name, folder, *, mirrors=MIRRORS, stall_limit=STALL_LIMIT, time_limit=TIME_LIMIT):
-    """Download one file of the manifest, unless it is there already.
+def fetch(
+    name: str,
+    folder: Path,
+    *,
+    mirrors: Sequence[str] = MIRRORS,
+    stall_limit: float = STALL_LIMIT,
+    time_limit: float = TIME_LIMIT,
+) -> Path:
+    """Download one file, unless it is there already.
 
     Parameters
     ----------
     name : str
-        A key of `MANIFEST`.
-    folder : path
+        A key of `BLOBS`.
+    folder : pathlib.Path
         Where to put it; made if missing.
     mirrors : sequence of str
         Addresses of folders that hold it, tried in order, each `TRIES` times.
@@ -95,17 +105,16 @@ def fetch(name, folder, *, mirrors=MIRRORS, stall_limit=STALL_LIMIT, time_limit=
         If no mirror had it, or it cannot be saved: then nothing is left behind. Also if the folder
         holds another file of that name, which is never replaced.
     """
-    sha256, blobs = MANIFEST[name]
-    target = Path(folder) / name
+    target = folder / name
     if target.exists():
-        if target.is_file() and git_blob_sha1(target.read_bytes()) in blobs:
+        if target.is_file() and is_original(target):
             return target
         raise DownloadError(f"{target} is there, but is not the original: move it away to fetch it")
 
     def download(url, output, _):
         _stream(url, output, name, stall_limit, time_limit)
         content = Path(output).read_bytes()
-        if git_blob_sha1(content) not in blobs:
+        if git_blob_sha1(content) not in BLOBS[name]:
             start = f"{len(content)} bytes that start with {content[:15]!r}"
             raise ValueError(f"what came is not the original but {start}")
 
@@ -115,7 +124,7 @@ def fetch(name, folder, *, mirrors=MIRRORS, stall_limit=STALL_LIMIT, time_limit=
         source = pooch.create(
             path=folder,
             base_url=mirror,
-            registry={name: sha256 and f"sha256:{sha256}"},
+            registry={name: SHA256[name] and f"sha256:{SHA256[name]}"},
             retry_if_failed=TRIES - 1,
         )
         try:
@@ -126,17 +135,16 @@ def fetch(name, folder, *, mirrors=MIRRORS, stall_limit=STALL_LIMIT, time_limit=
         except (requests.RequestException, ValueError) as error:
             reasons.append(f"{_host(mirror)}: {loaders.one_line(error)}")
         except OSError as error:  # no other mirror would help
-            why = error.strerror or type(error).__name__
-            raise DownloadError(f"it cannot be saved in {folder}: {why}") from error
+            raise _cannot_be_saved(folder, error) from error
     raise DownloadError("; ".join(reasons) or "no mirror answers", unreachable)
 
 
-def fetch_mnist(folder):
+def fetch_mnist(folder: Path) -> Path:
     """Download MNIST with torchvision, which is imported only now, and move it into place.
 
     Parameters
     ----------
-    folder : path
+    folder : pathlib.Path
         The four files end up in ``folder/MNIST/raw``. Those that are there stay as they are.
 
     Returns
@@ -154,22 +162,54 @@ def fetch_mnist(folder):
     except Exception as error:  # a torchvision that does not fit its torch fails in many ways
         reason = loaders.one_line(error)
         raise DownloadError(f"torchvision cannot be imported: {reason}") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        work = tempfile.TemporaryDirectory(dir=folder)
+    except OSError as error:
+        raise _cannot_be_saved(folder, error) from error
     patience = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(STALL_LIMIT)  # torchvision itself would wait for ever
-        target = Path(folder) / "MNIST" / "raw"
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            MNIST(work, download=True)
+        with work:
+            MNIST(work.name, download=True)
+            target = folder / "MNIST" / "raw"
             target.mkdir(parents=True, exist_ok=True)
-            for name in itertools.chain(*loaders.MNIST_FILES.values()):
-                if not (target / name).exists():
-                    os.replace(Path(work) / "MNIST" / "raw" / name, target / name)
+            for name in (*loaders.FILES["train"], *loaders.FILES["test"]):
+                if not (folder / name).exists():
+                    os.replace(Path(work.name) / name, folder / name)
     except (OSError, EOFError, RuntimeError, HTTPException) as error:
         raise DownloadError(loaders.one_line(error)) from error
     finally:
         socket.setdefaulttimeout(patience)
     return target
+
+
+def is_original(path: Path) -> bool | None:
+    """Compare a file with the known hash of the original of its name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        One of `SHA256`; a name that ends in ``.gz`` is unpacked.
+
+    Returns
+    -------
+    bool or None
+        None for an `ica_data.dat` that is not what a mirror holds: the mirrors' differ, so others
+        may be as good.
+    """
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        content = file.read()
+    name = path.name.removesuffix(".gz")
+    if SHA256[name] is None:
+        return git_blob_sha1(content) in BLOBS[name] or None
+    return hashlib.sha256(content).hexdigest() == SHA256[name]
+
+
+def _cannot_be_saved(folder, error):
+    cause = error if error.strerror else error.__cause__  # pooch puts its own words over it
+    why = getattr(cause, "strerror", None) or type(error).__name__
+    return DownloadError(f"it cannot be saved in {folder}: {why}")
 
 
 def _stream(url, output, name, stall_limit, time_limit):
@@ -194,7 +234,7 @@ def _stream(url, output, name, stall_limit, time_limit):
             raise requests.RequestException(f"it broke off: {error}") from error
 
 
-def git_blob_sha1(content):
+def git_blob_sha1(content: bytes) -> str:
     """Return the name that git gives to a file with this content, as 40 hex digits."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 

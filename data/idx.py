@@ -7,24 +7,29 @@ C. Burges, "The MNIST database of handwritten digits".
 
 import gzip
 import math
+from pathlib import Path
 
 import numpy as np
 
+MOST = 70_000  # items in a file: all of MNIST
 
-def read(path, num_axes):
+
+def read(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
     """Read an IDX file of unsigned bytes, plain or gzipped.
+
+    The header is judged first; then no more is read, or decompressed, than it says.
 
     Parameters
     ----------
     path : pathlib.Path
         A name that ends in ``.gz`` is decompressed.
-    num_axes : int
-        How many axes the file must have.
+    item_shape : tuple of int
+        The shape of one item: (28, 28) of an image, () of a label.
 
     Returns
     -------
-    ndarray of uint8, read-only
-        With the shape that the header gives.
+    ndarray of uint8, (N, *item_shape), read-only
+        At most `MOST` items.
 
     Raises
     ------
@@ -33,18 +38,23 @@ def read(path, num_axes):
     OSError, EOFError, zlib.error
         If the file cannot be read or decompressed.
     """
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        content = file.read()
-    header_size = 4 + 4 * num_axes
+    num_axes = 1 + len(item_shape)
     magic = bytes([0, 0, 8, num_axes])
-    if content[:4] != magic:
-        raise ValueError(f"it starts with {content[:4].hex()!r} instead of {magic.hex()!r}")
-    if len(content) < header_size:
-        raise ValueError(f"it ends within its header, after {len(content)} bytes")
-    shape = [int(n) for n in np.frombuffer(content, ">u4", num_axes, offset=4)]
-    if 0 in shape:
-        raise ValueError(f"its header says {shape}: it is empty")
-    size = header_size + math.prod(shape)
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        header = file.read(4 + 4 * num_axes)
+        if header[:2] == b"\x1f\x8b":
+            raise ValueError("it is gzipped, so its name must end in .gz")
+        if header[:4] != magic:
+            raise ValueError(f"it starts with {header[:4].hex()!r} instead of {magic.hex()!r}")
+        if len(header) < 4 + 4 * num_axes:
+            raise ValueError(f"it ends within its header, after {len(header)} bytes")
+        shape = tuple(int(n) for n in np.frombuffer(header, ">u4", offset=4))
+        if shape[1:] != item_shape or not 1 <= shape[0] <= MOST:
+            wanted = f"1 to {MOST} items of shape {item_shape}"
+            raise ValueError(f"its header says {shape}, expected {wanted}")
+        size = math.prod(shape)
+        content = file.read(size + 1)  # up to the end, where gzip compares its check sum
     if len(content) != size:
-        raise ValueError(f"its header says {shape}, {size} bytes in all; it has {len(content)}")
-    return np.frombuffer(content, np.uint8, offset=header_size).reshape(shape)
+        found = "more" if len(content) > size else f"{len(content)}"
+        raise ValueError(f"its header says {shape}, {size} values; it has {found}")
+    return np.frombuffer(content, np.uint8).reshape(shape)

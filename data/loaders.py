@@ -1,6 +1,15 @@
-"""Find, read and check the original files; make a stand-in where they are missing."""
+"""Find, read and check the original files; make a stand-in where they are missing.
 
+A file is judged before it is read, by its size and then by its header, so that one which claims or
+unpacks to more than an original holds is refused at once.
+
+Every loader raises ValueError if COURSEWORK_DATA names no folder, or a file is there but is not
+what it should be or cannot be read. Nothing is ever unpickled.
+"""
+
+import math
 import os
+import stat
 import sys
 import warnings
 from pathlib import Path
@@ -11,11 +20,16 @@ import numpy as np
 from data import idx
 
 FOLDER = Path(__file__).resolve().parent
-MANDRILL_FILES = ("mandrill-small.tiff", "mandrill-large.tiff")
-MNIST_FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+FILES = {  # what is loaded together
+    "mandrill": ("mandrill-small.tiff", "mandrill-large.tiff"),
+    "faces": ("face.npy",),
+    "audio": ("ica_data.dat",),
+    "train": ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/train-labels-idx1-ubyte"),
+    "test": ("MNIST/raw/t10k-images-idx3-ubyte", "MNIST/raw/t10k-labels-idx1-ubyte"),
 }
+LARGEST = 1 << 26  # bytes of a file; MNIST's training images take 47 million
+CHARACTERS = 32  # for a number in a table; 25 write it to the last digit
+LARGEST_TILE = 1024  # pixels; a TIFF's tile is unpacked whole, however small the picture
 
 
 class Mandrill(NamedTuple):
@@ -49,77 +63,62 @@ class MNIST(NamedTuple):
     source: str
 
 
-def load_mandrill():
+def load_mandrill() -> Mandrill:
     """Load the two mandrill pictures.
 
     Returns
     -------
     Mandrill
         The stand-in is scikit-learn's sample photograph of a flower, cropped and resized.
-
-    Raises
-    ------
-    ValueError
-        If a file is there but is not the picture it should be.
     """
-    paths = find(*MANDRILL_FILES)
+    paths = find("mandrill")
     if paths is None:
-        _say_stand_in(MANDRILL_FILES, "a photograph of a flower")
+        _say_stand_in("mandrill", "a photograph of a flower")
         from data import standins
 
-        return Mandrill(*standins.photographs(), "stand-in")
-    small = _read(paths[0], _read_picture, np.uint8, (128, 128, 3))
-    large = _read(paths[1], _read_picture, np.uint8, (512, 512, 3))
+        small, large = standins.photographs()
+        return Mandrill(small, large, "stand-in")
+    small = _read(paths[0], _read_picture, (128, 128, 3))
+    large = _read(paths[1], _read_picture, (512, 512, 3))
     return Mandrill(small, large, "original")
 
 
-def load_faces():
+def load_faces() -> Faces:
     """Load the faces.
 
     Returns
     -------
     Faces
         The stand-in is rendered: see `data.heads`.
-
-    Raises
-    ------
-    ValueError
-        If the file is there but does not hold the faces. Pickled files are never unpickled.
     """
-    paths = find("face.npy")
+    paths = find("faces")
     if paths is None:
-        _say_stand_in(["face.npy"], "rendered heads")
+        _say_stand_in("faces", "rendered heads")
         from data import heads
 
         return Faces(heads.render_faces().images, "stand-in")
-    images = _read(paths[0], _read_npy, np.uint8, (2414, 48, 42))
-    return Faces(images, "original")
+    return Faces(_read(paths[0], _read_npy, (2414, 48, 42)), "original")
 
 
-def load_audio():
+def load_audio() -> Audio:
     """Load the five microphones' recording.
 
     Returns
     -------
     Audio
         The stand-in is synthesised: see `data.sounds`.
-
-    Raises
-    ------
-    ValueError
-        If the file is there but does not hold the recording.
     """
-    paths = find("ica_data.dat")
+    paths = find("audio")
     if paths is None:
-        _say_stand_in(["ica_data.dat"], "five synthesised sounds")
+        _say_stand_in("audio", "five synthesised sounds")
         from data import sounds
 
         mixed = sounds.mix_sources()
         return Audio(mixed.mix, mixed.rate, "stand-in")
-    return Audio(_read(paths[0], _read_table, np.float64, (53442, 5)), 11025, "original")
+    return Audio(_read(paths[0], _read_table, (53442, 5)), 11025, "original")
 
 
-def load_mnist(split, limit=None):
+def load_mnist(split: str, limit: int | None = None) -> MNIST:
     """Load handwritten digits, from the files in torchvision's layout.
 
     Parameters
@@ -133,28 +132,22 @@ def load_mnist(split, limit=None):
     -------
     MNIST
         The stand-in is scikit-learn's handwritten digits, enlarged.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of the above, or a file is there but is damaged.
     """
-    if split not in MNIST_FILES:
+    if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}.')
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, np.integer))):
         raise TypeError(f"limit must be an integer or None, got {limit!r}.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}.")
-    paths = find_mnist(split)
+    paths = find(split)
     if paths is None:
-        names = [f"MNIST/raw/{name}" for name in MNIST_FILES[split]]
-        _say_stand_in(names, "scikit-learn's digits, enlarged")
+        _say_stand_in(split, "scikit-learn's digits, enlarged")
         from data import standins
 
         images, labels = standins.digits(split)
         return MNIST(images[:limit], labels[:limit], "stand-in")
-    images = _read(paths[0], lambda p: idx.read(p, 3), np.uint8, (None, 28, 28))
-    labels = _read(paths[1], lambda p: idx.read(p, 1), np.uint8, (None,))
+    images = _read(paths[0], idx.read, (28, 28))
+    labels = _read(paths[1], idx.read, ())
     if len(images) != len(labels):
         raise ValueError(
             f"{paths[0]} holds {len(images)} images and {paths[1]} {len(labels)} labels: they do "
@@ -162,83 +155,126 @@ def load_mnist(split, limit=None):
         )
     if labels.max() > 9:
         n = int(np.argmax(labels > 9))
-        raise ValueError(_damaged(paths[1], f"label {labels[n]} at {n} is none of 0 to 9"))
+        raise ValueError(_misfit(paths[1], f"label {labels[n]} at {n} is none of 0 to 9"))
     return MNIST(images[:limit].copy(), labels[:limit].astype(np.int64), "original")
 
 
-def folders():
+def folders() -> list[Path]:
     """Return the folders to look in, in order."""
     named = os.environ.get("COURSEWORK_DATA")
-    return [Path(os.path.expanduser(named)).resolve(), FOLDER] if named else [FOLDER]
+    if not named:
+        return [FOLDER]
+    folder = Path(os.path.realpath(os.path.expanduser(named)))
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        raise ValueError(
+            f"COURSEWORK_DATA={named!r} is no folder to look in ({folder}: {error.strerror}). "
+            f"Correct it, or unset it to look in {FOLDER} alone."
+        ) from error
+    return [folder, FOLDER]
 
 
-def find(*names, suffixes=("",)):
-    """Return the paths of the named files in the first folder that has them all, or None.
+def find(what: str) -> list[Path] | None:
+    """Return the paths of the files of a key of `FILES`, from the first folder that has them all.
 
-    Each name may end in any one of `suffixes`; the first that is there is taken.
+    None if none has. Those of MNIST may be gzipped.
     """
     for folder in folders():
-        candidates = [[folder / f"{name}{suffix}" for suffix in suffixes] for name in names]
-        paths = [next(filter(Path.is_file, paths), None) for paths in candidates]
-        if None not in paths:
+        paths = [path for name in FILES[what] if (path := _locate(folder / name))]
+        if len(paths) == len(FILES[what]):
             return paths
     return None
 
 
-def find_mnist(split):
-    """Return the paths of a split's images and labels, plain or gzipped, or None."""
-    return find(*(f"MNIST/raw/{name}" for name in MNIST_FILES[split]), suffixes=("", ".gz"))
-
-
-def _say_stand_in(names, stand_in):
-    places = " or ".join(f"{f}" if f.is_dir() else f"{f} (which is no folder)" for f in folders())
-    missing = " with ".join(names)  # all in one folder: half of them is not enough
-    print(f"No {missing} in {places}: using a stand-in, {stand_in}. To fetch: python -m data")
-    sys.stdout.flush()
-
-
-def _read(path, reader, dtype, shape):
-    """Read a file and check what it holds; say which file it is when something is wrong."""
-    try:
-        array = reader(path)
-    except Exception as error:  # zlib.error, TokenError, MemoryError: decoders raise what they like
-        raise ValueError(_damaged(path, f"it cannot be read ({one_line(error)})")) from error
-    fits = len(array.shape) == len(shape) and all(
-        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype != dtype or not fits:
-        wanted = f"{np.dtype(dtype)} {shape}".replace("None", "N")
-        raise ValueError(_damaged(path, f"expected {wanted}, it holds {array.dtype} {array.shape}"))
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(_damaged(path, "it holds NaN or infinity"))
-    if array.ndim > 1 and array.min() == array.max():  # labels may all be the same
-        raise ValueError(_damaged(path, f"every value in it is {array.flat[0]}"))
-    return array
-
-
-def one_line(error):
+def one_line(error: Exception) -> str:
     """Return the first line of an error's message, or its name where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _damaged(path, what):
-    return f"{path} is not the file it should be: {what}. Move it away and run: python -m data"
+def _locate(path):
+    """Return the path, with .gz behind it if need be, or None; refuse what is there and no file."""
+    packed = [path.with_name(f"{path.name}.gz")] if path.name.endswith("ubyte") else []
+    for candidate in (path, *packed):
+        try:
+            mode = candidate.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ValueError(_unreadable(candidate, error)) from error
+        if not stat.S_ISREG(mode):  # to open a pipe would wait for ever
+            raise ValueError(_misfit(candidate, "it is a folder or a device"))
+        return candidate
+    return None
 
 
-def _read_picture(path):
-    from PIL import Image
+def _say_stand_in(what, stand_in):
+    missing = " with ".join(FILES[what])  # all in one folder: half of them is not enough
+    places = " or ".join(map(str, folders()))
+    print(f"No {missing} in {places}: using a stand-in, {stand_in}. To fetch: python -m data")
+    sys.stdout.flush()
 
-    with Image.open(path) as picture:
+
+def _read(path, reader, shape):
+    """Read a file and check what it holds; say which file it is when something is wrong."""
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise ValueError(f"it has {size} bytes, more than any original")
+        array = reader(path, shape)
+        if array.ndim > 1 and array.min() == array.max():  # labels may all be the same
+            raise ValueError(f"every value in it is {array.flat[0]}")
+    except ImportError:  # of Pillow: the file is not to blame
+        raise
+    except Exception as error:  # zlib.error, MemoryError: decoders raise what they like
+        told = isinstance(error, OSError) and error.strerror
+        message = _unreadable(path, error) if told else _misfit(path, one_line(error))
+        raise ValueError(message) from error
+    return array
+
+
+def _misfit(path, why):
+    return f"{path} is not the file it should be ({why}). Move it away and run: python -m data"
+
+
+def _unreadable(path, error):
+    return f"{path} cannot be read ({error.strerror}). Mend that, or move it away."
+
+
+def _check(array, dtype, shape):
+    """Refuse an array of another type or shape; its values need not have been read yet."""
+    if array.dtype != dtype or array.shape != shape:
+        wanted = f"{np.dtype(dtype)} {shape}"
+        raise ValueError(f"expected {wanted}, it holds {array.dtype} {array.shape}")
+
+
+def _read_picture(path, shape):
+    from PIL import ExifTags, Image
+
+    height, width, _ = shape
+    with Image.open(path, formats=["TIFF"]) as picture:
+        form = f"{picture.mode} {picture.width} x {picture.height}"
+        if form != f"RGB {width} x {height}":
+            raise ValueError(f"expected RGB {width} x {height}, it is {form}")
+        for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength):
+            if (tile := picture.tag_v2.get(tag, 0)) > LARGEST_TILE:
+                raise ValueError(f"its tiles have sides of {tile} pixels")
         return np.array(picture)
 
 
-def _read_npy(path):
-    # Unlike np.load this reads .npy alone, unpickles nothing, and allocates nothing for a header
-    # that promises more than the file holds.
-    return np.array(np.lib.format.open_memmap(path, mode="r"))
+def _read_npy(path, shape):
+    # Unlike np.load this reads .npy alone, and unpickles nothing; no value is read before np.array.
+    array = np.lib.format.open_memmap(path, mode="r")
+    _check(array, np.uint8, shape)
+    return np.array(array)
 
 
-def _read_table(path):
+def _read_table(path, shape):
+    if (size := path.stat().st_size) > CHARACTERS * math.prod(shape):  # perhaps all in one line
+        raise ValueError(f"it has {size} bytes, more than {CHARACTERS} for each of its numbers")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # an empty file is no more than that to NumPy
-        return np.loadtxt(path, dtype=np.float64, ndmin=2)
+        table = np.loadtxt(path, dtype=np.float64, ndmin=2)
+    _check(table, np.float64, shape)
+    if not np.isfinite(table).all():
+        raise ValueError("it holds NaN or infinity")
+    return table
