@@ -7,7 +7,7 @@ import numpy as np
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 
-def images(pictures, titles, *, suptitle=None):
+def images(pictures, titles):
     """Show pictures side by side.
 
     Parameters
@@ -15,35 +15,33 @@ def images(pictures, titles, *, suptitle=None):
     pictures : sequence of ndarray, shape (H, W, 3) uint8 or (H, W)
         Colour pictures, or grey ones in intensity levels 0 to 255.
     titles : sequence of str
-    suptitle : str, optional
 
     Returns
     -------
     matplotlib.figure.Figure
     """
+    height, width = np.shape(pictures[0])[:2]
     figure, axes = plt.subplots(
-        1, len(pictures), figsize=(5 * len(pictures), 5.3), squeeze=False, layout="constrained"
-    )
+        1, len(pictures), figsize=(5 * len(pictures), np.clip(5 * height / width, 1, 12) + 0.3),
+        dpi=120,  # 512 pixels get a dot each
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
     for ax, picture, title in zip(axes[0], pictures, titles, strict=True):
         ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(title)
         ax.axis("off")
-    if suptitle:
-        figure.suptitle(suptitle)
     return figure
 
 
-def convergence(values, *, ylabel, title, references=()):
+def convergence(values, *, xlabel="iteration", ylabel, title):
     """Draw an objective against the iteration.
 
     Parameters
     ----------
     values : sequence of float
         One for each iteration, from 0.
-    ylabel, title : str
-        The label names the unit.
-    references : sequence of (str, float)
-        Values to mark with a named horizontal line.
+    xlabel, ylabel, title : str
+        What is counted; what the values are, with their unit.
 
     Returns
     -------
@@ -51,17 +49,13 @@ def convergence(values, *, ylabel, title, references=()):
     """
     figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     ax.plot(np.arange(len(values)), values, color=COLORS[0], marker=".")
-    for (name, value), color in zip(references, COLORS[1:], strict=False):
-        ax.axhline(value, color=color, linestyle="--", label=f"{name}: {value:,.2f}")
-    if references:
-        ax.legend()
-    ax.set(xlabel="iteration", ylabel=ylabel, title=title)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     ax.grid(alpha=0.3)
     return figure
 
 
 def palette(centroids, counts, *, title):
-    """Draw colours as a strip of swatches with the number of pixels of each.
+    """Draw colours as swatches, each with its number and its pixels, in rows of sixteen.
 
     Parameters
     ----------
@@ -77,14 +71,21 @@ def palette(centroids, counts, *, title):
     """
     counts = np.asarray(counts)
     order = np.argsort(-counts, kind="stable")
-    colors = _as_rgb(centroids)[order]  # (K, 3)
-    figure, ax = plt.subplots(figsize=(max(6, 0.75 * len(colors)), 1.9), layout="constrained")
-    ax.imshow(colors[None], aspect="auto")
-    for x, (color, count) in enumerate(zip(colors, counts[order], strict=True)):
-        ink = "black" if color @ (0.299, 0.587, 0.114) > 0.5 else "white"
-        ax.text(x, 0, f"{count:,}", ha="center", va="center", color=ink, fontsize=9)
-    ax.set(title=title, xlabel="centroid, by number of pixels", yticks=[])
-    ax.set_xticks(range(len(order)), order)
+    columns = min(len(order), 16)
+    rows = -(-len(order) // columns)
+    sheet = np.ones((rows * columns, 3))  # white where the last row ends early
+    sheet[: len(order)] = _as_rgb(centroids)[order]
+    size = (max(6, 0.75 * columns), 0.7 * rows + 0.8)
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.imshow(sheet.reshape(rows, columns, 3), aspect="auto")
+    for n, k in enumerate(order):
+        ink = "black" if sheet[n] @ (0.299, 0.587, 0.114) > 0.5 else "white"
+        ax.text(
+            n % columns, n // columns, f"{k}\n{counts[k]:,}",
+            ha="center", va="center", color=ink, fontsize=9,
+        )  # fmt: skip
+    ax.set(title=title, xlabel="number of the colour, and how many pixels it has")
+    ax.set(xticks=[], yticks=[])
     return figure
 
 
@@ -107,8 +108,9 @@ def rgb_clusters(pixels, centroids, *, title):
     right.scatter(
         *np.transpose(centroids), c=_as_rgb(centroids), s=180, edgecolor="black", depthshade=False
     )
-    for k, centre in enumerate(centroids):
-        right.text(*centre, f"  {k}", fontsize=9)
+    if len(centroids) <= 32:  # more numbers would hide each other
+        for k, centre in enumerate(centroids):
+            right.text(*centre, f"  {k}", fontsize=9)
     return figure
 
 
@@ -120,7 +122,8 @@ def rgb_gaussians(pixels, pi, mu, sigma, *, title):
     pixels : array_like, shape (N, 3)
         Intensity levels, 0 to 255; some 5,000 of them are drawn.
     pi, mu, sigma : array_like, shapes (K,), (K, 3), (K, 3, 3)
-        Proportions, means and covariances; the legend gives the first two.
+        Proportions, means and covariances; the legend gives the first two, of the 15 components
+        with the largest proportions.
     title : str
 
     Returns
@@ -131,14 +134,18 @@ def rgb_gaussians(pixels, pi, mu, sigma, *, title):
     _scatter_pixels(left, pixels, alpha=0.6)
     u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 33), np.linspace(0, np.pi, 17))
     sphere = np.stack([np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v)])  # (3, 17, 33)
+    listed = np.sort(np.argsort(-np.asarray(pi), kind="stable")[:15])
     handles = []
     for k, (p, m, S) in enumerate(zip(pi, mu, sigma, strict=True)):
         color = _as_rgb(m)
         x, y, z = np.asarray(m)[:, None, None] + np.tensordot(np.linalg.cholesky(S), sphere, axes=1)
         right.plot_surface(x, y, z, color=color, alpha=0.55, linewidth=0)
         right.plot_wireframe(x, y, z, rstride=4, cstride=4, color="black", linewidth=0.25)
-        name = rf"{k}: $\pi$ = {p:.2f}, $\mu$ = ({m[0]:.0f}, {m[1]:.0f}, {m[2]:.0f})"
-        handles.append(plt.Line2D([], [], marker="o", ls="", mfc=color, mec="black", label=name))
+        if k in listed:
+            name = rf"{k}: $\pi$ = {p:.2f}, $\mu$ = ({m[0]:.0f}, {m[1]:.0f}, {m[2]:.0f})"
+            handles.append(
+                plt.Line2D([], [], marker="o", ls="", mfc=color, mec="black", label=name)
+            )
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
@@ -473,7 +480,7 @@ def loss_terms(train, test, *, title):
     Parameters
     ----------
     train, test : array_like, shape (epochs, 3)
-        Total, reconstruction and KL in nats an image; the first row is epoch 1.
+        Total, reconstruction and KL in nats an image, after each epoch from the first.
     title : str
 
     Returns
@@ -485,8 +492,8 @@ def loss_terms(train, test, *, title):
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
     names = ("negative lower bound", "reconstruction", "KL(q || prior)")
     for ax, name, ours, held_out in zip(axes, names, train.T, test.T, strict=True):
-        ax.plot(epochs, ours, color=COLORS[0], marker=".", label="train, during the epoch")
-        ax.plot(epochs, held_out, color=COLORS[1], marker=".", ls="--", label="test, after it")
+        ax.plot(epochs, ours, color=COLORS[0], marker=".", label="training images")
+        ax.plot(epochs, held_out, color=COLORS[1], marker=".", ls="--", label="test images")
         ax.set(title=name, xlabel="epoch", ylabel="nats an image")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
