@@ -1,109 +1,50 @@
-"""EM for Gaussian discriminant analysis when only some of the points have labels.
+"""EM for Gaussian discriminant analysis when only some of the points have labels, problem 2.
 
 The model is ``p(x, y = j) = phi_j N(x; mu_j, Sigma_j)`` with y in {0, 1}, ``phi_1 = phi`` and
-``phi_0 = 1 - phi`` (equations 1 to 4 of the problem set, section 2). Given l labelled and u
-unlabelled points, EM maximises the hybrid objective (equation 6)
+``phi_0 = 1 - phi``. Given l labelled and u unlabelled points, EM maximises the hybrid objective
 
-    J = sum_labelled log p(x, y) + lambda sum_unlabelled log sum_j p(x, y = j).
+    J = sum_labelled log p(x, y) + lambda sum_unlabelled log sum_j p(x, y = j).            (6)
 
-The E-step sets ``Q_ij = p(y = j | x_i)`` for the unlabelled points. The M-step is supervised GDA
-with weights: a labelled point counts 1 for its class, an unlabelled one ``lambda Q_ij`` for each.
+The E-step sets ``Q_ij = p(y = j | x_i)`` for the unlabelled points, 2(b). The M-step is supervised
+GDA with weights, 2(c) to 2(e): a labelled point counts ``w_ij = 1`` for its own class, an
+unlabelled one ``w_ij = lambda Q_ij`` for each.
 
-    N_k = sum_i w_ik,    phi = N_1 / (l + lambda u),    mu_k = sum_i w_ik x_i / N_k,
-    Sigma_k = sum_i w_ik (x_i - mu_k)(x_i - mu_k)^T / N_k
+    N_j = sum_i w_ij,    phi = N_1 / (N_0 + N_1),    mu_j = sum_i w_ij x_i / N_j,
+    Sigma_j = sum_i w_ij (x_i - mu_j)(x_i - mu_j)^T / N_j
+
+An argument of the wrong kind raises a TypeError. A ValueError tells of shapes that disagree, NaN or
+infinity, labels other than 0 and 1, a class that loses all its points or collapses onto a flat (the
+message names `reg_covar`), and parameters that the points' dtype cannot hold.
 """
 
+import inspect
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import entr, softmax
-
-try:
-    from gmm import log_density
-except ImportError as error:
-    raise ImportError(
-        "gda.py needs gmm.py beside it, for the Gaussian log-density; "
-        "copy gmm.py into the folder that holds gda.py."
-    ) from error
-
-_EPS = np.finfo(np.float64).eps
-_LARGEST = 1e100  # sums of squares of larger numbers may overflow
+from numpy.typing import ArrayLike
 
 
 class GDAState(NamedTuple):
-    """The parameters of two-class Gaussian discriminant analysis in M dimensions.
+    """The parameters of two-class Gaussian discriminant analysis in M dimensions."""
 
-    Attributes
-    ----------
-    phi : float
-        The prior probability P(y = 1).
-    mu : ndarray, shape (2, M)
-        Class means, in the data's units.
-    sigma : ndarray, shape (2, M, M)
-        Class covariances, in the data's units squared.
-    """
-
-    phi: float
-    mu: np.ndarray
-    sigma: np.ndarray
-
-
-def hello():
-    """Print a greeting that shows the module was found and imported."""
-    print("Hello from gda.py!")
-
-
-def fit_gda(x, y, *, reg_covar=0.0):
-    """Fit both Gaussians to labelled points by maximum likelihood, in closed form.
-
-    Parameters
-    ----------
-    x : array_like, shape (l, M)
-        The points.
-    y : array_like of 0 and 1, shape (l,)
-        Their classes.
-    reg_covar : float
-        Added to the diagonal of both covariances, in the data's units squared. Needed when a
-        class has no more than M points.
-
-    Returns
-    -------
-    GDAState
-        In `x`'s dtype if that is floating, else float64. The covariances divide by the count.
-
-    Raises
-    ------
-    TypeError
-        If an array does not hold real numbers, or `reg_covar` is no number.
-    ValueError
-        If shapes disagree, a value is NaN or infinite, a label is neither 0 nor 1, a class has
-        no points, or a class's covariance is singular (the message says which class) or out of
-        the dtype's range.
-    """
-    x = _check_points("x", x)
-    y = _check_labels("y", y, len(x))
-    for k in (0, 1):
-        if not np.any(y == k):
-            raise ValueError(
-                f"no point is labelled {k} among the {len(y)} given; label at least one of each "
-                "class, or call train_gda with init=GDAState(phi, mu, sigma)."
-            )
-    no_x, no_Q = np.empty((0, x.shape[1]), x.dtype), np.empty((0, 2))
-    return m_step(x, y, no_x, no_Q, reg_covar=reg_covar)
+    phi: float  # the prior probability P(y = 1)
+    mu: np.ndarray  # (2, M), the class means, in the data's units
+    sigma: np.ndarray  # (2, M, M), the class covariances, in the data's units squared
 
 
 def train_gda(
-    labeled_x,
-    labels,
-    unlabeled_x,
+    labeled_x: ArrayLike,
+    labels: ArrayLike,
+    unlabeled_x: ArrayLike,
     *,
-    unlabeled_weight=1.0,
-    num_iterations=50,
-    reg_covar=0.0,
-    init=None,
-    verbose=False,
-    callback=None,
-):
+    unlabeled_weight: float = 1.0,
+    num_iterations: int = 50,
+    reg_covar: float = 0.0,
+    init: GDAState | None = None,
+    verbose: bool = False,
+    callback: Callable[[int, float, GDAState], object] | None = None,
+) -> GDAState:
     """Fit both Gaussians by EM to labelled and unlabelled points together.
 
     Parameters
@@ -124,45 +65,120 @@ def train_gda(
     init : GDAState, optional
         Where EM starts. By default at ``fit_gda(labeled_x, labels, reg_covar=reg_covar)``.
     verbose : bool
-        Print one line for each step.
+        Print a line for each call that a callback gets.
     callback : callable, optional
-        Called as ``callback(iteration, objective)`` in each step, counting from 0, with equation
-        6 in nats at the parameters that the step started from.
+        Called as ``callback(iteration, objective, state)``, iterations counted from 0, with the
+        state that each step starts from and its equation 6 in nats, and once more with the last
+        state. Returning True stops, and that state is the result.
 
     Returns
     -------
     GDAState
         In the points' dtype if that is floating, else float64.
-
-    Raises
-    ------
-    TypeError
-        If an array does not hold real numbers or an option is of the wrong kind.
-    ValueError
-        If shapes disagree, a value is NaN or infinite, a label is neither 0 nor 1, a class has
-        no labelled points and `init` is not given, `init` is not a valid state, or a class
-        loses all its points or collapses (the message says which, and names `reg_covar`).
     """
-    *problem, dtype = _check_problem(labeled_x, labels, unlabeled_x)
+    x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x)  # (M, l + u), (l,)
+    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
+    reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
     num_iterations = _check_count("num_iterations", num_iterations)
-    if init is None:
-        state = fit_gda(*problem[:2], reg_covar=reg_covar)
+    _check_callback(callback)
+    labelled, unlabelled = x[:, : len(y)], x[:, len(y) :]  # (M, l), (M, u)
+    if init is not None:
+        state = _check_state("init", init, len(x))
     else:
-        state = _check_state("init", init, problem[0].shape[1])
+        state = _m_step(labelled, y, np.empty((2, 0)), unlabeled_weight, reg_covar)
 
-    for iteration in range(num_iterations):
-        if verbose or callback is not None:
-            J = objective(*problem, state, unlabeled_weight=unlabeled_weight)
+    watched = bool(verbose) or callback is not None
+    for iteration in range(num_iterations + watched):  # watched, the last state has its turn too
+        Q, log_joint = _e_step(unlabelled, state)  # both (2, u)
+        if watched:
+            J = _objective(_log_joint(labelled, state), y, log_joint, unlabeled_weight)
             if verbose:
                 print(f"iteration {iteration}: objective {J:.6f} nats")
-            if callback is not None:
-                callback(iteration, J)
-        Q = e_step(problem[2], state)  # (u, 2)
-        state = m_step(*problem, Q, unlabeled_weight=unlabeled_weight, reg_covar=reg_covar)
+            stop = callback is not None and callback(iteration, J, _in_dtype(state, dtype))
+            if stop or iteration == num_iterations:
+                break
+        state = _m_step(x, y, Q, unlabeled_weight, reg_covar)
     return _in_dtype(state, dtype)
 
 
-def e_step(unlabeled_x, state):
+# These steps do not check. They take the points as columns, x (M, N), and so do their temporaries.
+
+
+def _e_step(x, state):
+    """Return Q and log p(x_i, y_i = j), both (2, N)."""
+    log_joint = _log_joint(x, state)  # (2, N)
+    Q = np.exp(log_joint - log_joint.max(axis=0))  # (2, N), in which the greater of two is 1
+    return Q / Q.sum(axis=0), log_joint  # 2(b)
+
+
+def _m_step(x, y, Q, unlabeled_weight, reg_covar):
+    # Counts and pseudo-counts side by side: the formulas do not tell them apart.
+    w = np.concatenate([y == [[0], [1]], unlabeled_weight * Q], axis=1)  # (2, N)
+    N_j = w.sum(axis=1)  # (2,)
+    _check_no_class_empty(N_j, len(y), unlabeled_weight)
+    phi = N_j[1] / N_j.sum()  # 2(d)
+    mu = w @ x.T / N_j[:, None]  # (2, M), 2(c)
+    sigma = np.zeros((2, len(x), len(x)))  # (2, M, M)
+    for j, block in _blocks(x):
+        deviation = x[:, block] - mu[j, :, None]  # (M, B)
+        deviation *= np.sqrt(w[j, block] / N_j[j])
+        sigma[j] += deviation @ deviation.T  # 2(e)
+    diagonal = np.arange(len(x))
+    sigma[:, diagonal, diagonal] += reg_covar
+    _check_no_collapse(mu, sigma, x.shape[1])
+    return GDAState(float(phi), mu, sigma)
+
+
+def _log_joint(x, state):
+    """Return log p(x_i, y_i = j) = log phi_j + log N(x_i; mu_j, Sigma_j), shape (2, N)."""
+    phi, mu, sigma = state
+    A = np.linalg.inv(np.linalg.cholesky(sigma))  # (2, M, M): A Sigma A^T = I
+    squares = np.empty((2, x.shape[1]))  # (x - mu)^T Sigma^-1 (x - mu)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # log 0 = -inf is right
+        for j, block in _blocks(x):
+            z = A[j] @ (x[:, block] - mu[j, :, None])  # (M, B), of unit covariance
+            squares[j, block] = np.einsum("mn,mn->n", z, z)
+        scale = np.log(np.diagonal(A, axis1=1, axis2=2) / np.sqrt(2 * np.pi)).sum(axis=1)  # (2,)
+        log_joint = (np.log([1 - phi, phi]) + scale)[:, None] - squares / 2
+    if not np.isfinite(log_joint.max(axis=0).sum()):
+        raise ValueError(
+            "a point is so far from both classes that its log-density is not finite; "
+            "rescale the data, or start from wider covariances."
+        )
+    return log_joint
+
+
+def _objective(labelled, y, unlabelled, unlabeled_weight):
+    """Return equation 6, given log p(x, y = j) of the labelled and the unlabelled points."""
+    chosen = labelled[y, np.arange(len(y))]  # (l,)
+    return float(chosen.sum() + unlabeled_weight * np.logaddexp(*unlabelled).sum())
+
+
+def fit_gda(x: ArrayLike, y: ArrayLike, *, reg_covar: float = 0.0) -> GDAState:
+    """Fit both Gaussians to labelled points by maximum likelihood, in closed form.
+
+    Parameters
+    ----------
+    x : array_like, shape (l, M)
+        The points.
+    y : array_like of 0 and 1, shape (l,)
+        Their classes.
+    reg_covar : float
+        Added to the diagonal of both covariances, in the data's units squared. Needed when a
+        class has no more than M points.
+
+    Returns
+    -------
+    GDAState
+        In `x`'s dtype if that is floating, else float64. The covariances divide by the count.
+    """
+    points, dtype = _check_points("x", x)  # (M, l)
+    labels = _check_labels("y", y, "x", points.shape[1])
+    reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
+    return _in_dtype(_m_step(points, labels, np.empty((2, 0)), 0.0, reg_covar), dtype)
+
+
+def e_step(unlabeled_x: ArrayLike, state: GDAState) -> np.ndarray:
     """Return the posterior probability of each class for every unlabelled point, 2(b).
 
     Parameters
@@ -175,272 +191,241 @@ def e_step(unlabeled_x, state):
     ndarray of float64, shape (u, 2)
         ``Q_ij = phi_j N(x_i; mu_j, Sigma_j) / sum_k phi_k N(x_i; mu_k, Sigma_k)``, normalised in
         log space; each row sums to one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gda` does for its arrays.
     """
-    return softmax(_log_joint(_check_points("unlabeled_x", unlabeled_x), state), axis=1)
+    return _e_step(*_check_pair("unlabeled_x", unlabeled_x, state))[0].T
 
 
-def m_step(labeled_x, labels, unlabeled_x, Q, *, unlabeled_weight=1.0, reg_covar=0.0):
+def m_step(
+    labeled_x: ArrayLike,
+    labels: ArrayLike,
+    unlabeled_x: ArrayLike,
+    Q: ArrayLike,
+    *,
+    unlabeled_weight: float = 1.0,
+    reg_covar: float = 0.0,
+) -> GDAState:
     """Return the parameters that maximise `lower_bound` for the given Q, 2(c) to 2(e).
 
     Parameters
     ----------
-    labeled_x : array_like, shape (l, M)
-    labels : array_like of 0 and 1, shape (l,)
-    unlabeled_x : array_like, shape (u, M)
+    labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar
+        As for `train_gda`, like the result. It maximises the bound only if `reg_covar` is zero.
     Q : array_like, shape (u, 2)
         For each unlabelled point, how likely each class is; each row sums to one.
-    unlabeled_weight, reg_covar : float
-        As in `train_gda`. The result maximises the bound only if `reg_covar` is zero.
-
-    Returns
-    -------
-    GDAState
-        In the points' dtype if that is floating, else float64.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gda` does.
     """
-    labeled_x, labels, unlabeled_x, dtype = _check_problem(labeled_x, labels, unlabeled_x)
-    Q = _check_responsibilities(Q, len(unlabeled_x))
+    x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x)  # (M, l + u), (l,)
+    Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
     unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
-
-    x = np.concatenate([labeled_x, unlabeled_x])  # (l + u, M)
-    # Real counts above, pseudo-counts below: the formulas do not tell them apart.
-    w = np.concatenate([np.eye(2)[labels], unlabeled_weight * Q])  # (l + u, 2)
-    N_k = w.sum(axis=0)  # (2,)
-    if not N_k.all():
-        k = N_k.argmin()
-        raise ValueError(
-            f"class {k} has no points left: none is labelled {k} and no unlabelled one counts "
-            f"towards it (unlabeled_weight is {unlabeled_weight:g}); label at least one point of "
-            "it, or start from an init closer to the data."
-        )
-    phi = N_k[1] / N_k.sum()  # 2(d); the counts sum to l + lambda u
-    mu = w.T @ x / N_k[:, None]  # (2, M), 2(c)
-    sigma = np.empty((2, x.shape[1], x.shape[1]))
-    for k in (0, 1):
-        weighted = (x - mu[k]) * np.sqrt(w[:, k, None])  # (l + u, M)
-        sigma[k] = weighted.T @ weighted / N_k[k] + reg_covar * np.eye(x.shape[1])  # 2(e)
-    _check_no_collapse(sigma, x)
-    return _in_dtype(GDAState(float(phi), mu, sigma), dtype)
+    return _in_dtype(_m_step(x, y, Q, unlabeled_weight, reg_covar), dtype)
 
 
-def objective(labeled_x, labels, unlabeled_x, state, *, unlabeled_weight=1.0):
+def objective(
+    labeled_x: ArrayLike,
+    labels: ArrayLike,
+    unlabeled_x: ArrayLike,
+    state: GDAState,
+    *,
+    unlabeled_weight: float = 1.0,
+) -> float:
     """Return the hybrid objective J of equation 6, in nats.
 
-    Parameters
-    ----------
-    labeled_x : array_like, shape (l, M)
-    labels : array_like of 0 and 1, shape (l,)
-    unlabeled_x : array_like, shape (u, M)
-    state : GDAState
-    unlabeled_weight : float
-        The lambda of equation 6.
-
-    Returns
-    -------
-    float
-        Minus infinity if a labelled point's class has prior probability zero.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gda` does.
+    Minus infinity if a labelled point's class has prior probability zero. The arguments are those
+    of `train_gda`, and the state to judge.
     """
-    labeled_x, labels, unlabeled_x, _ = _check_problem(labeled_x, labels, unlabeled_x)
+    x, y, _ = _check_problem(labeled_x, labels, unlabeled_x)
+    log_joint = _log_joint(x, _check_state("state", state, len(x)))  # (2, l + u)
     unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
-    log_marginal = np.logaddexp.reduce(_log_joint(unlabeled_x, state), axis=1)  # (u,)
-    labelled = _labelled_term(labeled_x, labels, state)
-    return float(labelled + unlabeled_weight * log_marginal.sum())
+    return _objective(log_joint[:, : len(y)], y, log_joint[:, len(y) :], unlabeled_weight)
 
 
-def lower_bound(labeled_x, labels, unlabeled_x, Q, state, *, unlabeled_weight=1.0):
+def lower_bound(
+    labeled_x: ArrayLike,
+    labels: ArrayLike,
+    unlabeled_x: ArrayLike,
+    Q: ArrayLike,
+    state: GDAState,
+    *,
+    unlabeled_weight: float = 1.0,
+) -> float:
     """Return the variational lower bound L of equation 8, in nats.
 
-    It never exceeds `objective`, and equals it when ``Q = e_step(unlabeled_x, state)``.
-
-    Parameters
-    ----------
-    labeled_x : array_like, shape (l, M)
-    labels : array_like of 0 and 1, shape (l,)
-    unlabeled_x : array_like, shape (u, M)
-    Q : array_like, shape (u, 2)
-        Any distribution over the classes for each unlabelled point. Where ``Q_ij`` is zero its
-        term is zero, the limit of ``q log q``.
-    state : GDAState
-    unlabeled_weight : float
-        The lambda of equation 8.
-
-    Returns
-    -------
-    float
-        Minus infinity if a class with a count has prior probability zero.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gda` does.
+    It never exceeds `objective`, and equals it when ``Q = e_step(unlabeled_x, state)``. Minus
+    infinity if a class with a count has prior probability zero. The arguments are those of
+    `m_step`, and the state to judge; where ``Q_ij`` is zero its term is, the limit of ``q log q``.
     """
-    labeled_x, labels, unlabeled_x, _ = _check_problem(labeled_x, labels, unlabeled_x)
-    Q = _check_responsibilities(Q, len(unlabeled_x))
+    x, y, _ = _check_problem(labeled_x, labels, unlabeled_x)
+    Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
+    log_joint = _log_joint(x, _check_state("state", state, len(x)))  # (2, l + u)
     unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
-    w, log_joint = unlabeled_weight * Q, _log_joint(unlabeled_x, state)  # (u, 2)
-    counted = w > 0  # leaves out 0 * (-inf)
-    # sum Q log(p / Q) = sum Q log p + entropy(Q)
-    unlabelled = w[counted] @ log_joint[counted] + unlabeled_weight * entr(Q).sum()
-    return float(_labelled_term(labeled_x, labels, state) + unlabelled)
+    counted = unlabeled_weight * Q > 0  # (2, u), leaves out 0 * (-inf)
+    q, log_p = Q[counted], log_joint[:, len(y) :][counted]
+    labelled = log_joint[y, np.arange(len(y))].sum()  # equation 7
+    return float(labelled + unlabeled_weight * (q @ (log_p - np.log(q))))
 
 
-def predict_proba(x, state):
-    """Return the posterior probability of each class, ``p(y = j | x)``, for every point.
-
-    Parameters
-    ----------
-    x : array_like, shape (N, M)
-    state : GDAState
-
-    Returns
-    -------
-    ndarray of float64, shape (N, 2)
-        Each row sums to one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gda` does for its arrays.
-    """
-    return e_step(_check_points("x", x), state)
+def predict_proba(x: ArrayLike, state: GDAState) -> np.ndarray:
+    """Return ``p(y = j | x)`` for points x (N, M): what `e_step` returns, for any points."""
+    return _e_step(*_check_pair("x", x, state))[0].T
 
 
-def predict(x, state):
-    """Return each point's more probable class; ties go to class 0.
-
-    Parameters
-    ----------
-    x : array_like, shape (N, M)
-    state : GDAState
-
-    Returns
-    -------
-    ndarray of int64, shape (N,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gda` does for its arrays.
-    """
-    return _log_joint(_check_points("x", x), state).argmax(axis=1)
+def predict(x: ArrayLike, state: GDAState) -> np.ndarray:
+    """Return the more probable class, int64 (N,), of points x (N, M); ties go to class 0."""
+    return _log_joint(*_check_pair("x", x, state)).argmax(axis=0)
 
 
-def _labelled_term(labeled_x, labels, state):
-    """Return the sum over the labelled points of log p(x, y), equation 7."""
-    return _log_joint(labeled_x, state)[np.arange(len(labels)), labels].sum()
+def hello() -> None:
+    """Print a greeting that shows the module was found and imported."""
+    print("Hello from gda.py!")
 
 
-def _log_joint(x, state):
-    """Return log p(x_i, y_i = j) = log phi_j + log N(x_i; mu_j, Sigma_j), shape (N, 2)."""
-    phi, mu, sigma = _check_state("state", state, x.shape[1])
-    if len(x) == 0:
-        return np.empty((0, 2))
-    with np.errstate(divide="ignore"):  # log 0 = -inf is right for a prior of 0
-        log_joint = np.log([1 - phi, phi]) + log_density(x, mu, sigma)
-    if not np.isfinite(log_joint.max(axis=1)).all():
+# -- What makes it fast ---------------------------------------------------------------------------
+#
+# Points in columns, so that inner loops run over many points and not over a few coordinates; one
+# matrix product whitens a block of them, another one sums up their outer products.
+
+_BLOCK_FLOATS = 1 << 16  # 512 KiB: temporaries that stay in a core's cache, and in the process
+
+
+def _blocks(x):
+    """Yield (class, slice of points) for both classes and all points."""
+    size = max(256, _BLOCK_FLOATS // len(x))
+    for start in range(0, x.shape[1], size):
+        for j in (0, 1):
+            yield j, slice(start, start + size)
+
+
+# -- Checks ---------------------------------------------------------------------------------------
+
+_EPS = np.finfo(np.float64).eps
+_LARGEST = 1e100  # sums of squares of larger numbers may overflow
+
+
+def _check_no_class_empty(N_j, num_labels, unlabeled_weight):
+    if not N_j.all():
+        j = N_j.argmin()
         raise ValueError(
-            "a point is so far from both classes that its log-density is not finite; "
-            "rescale the data, or start from wider covariances."
+            f"class {j} is empty: no point is labelled {j} among the {num_labels} given, and no "
+            f"unlabelled one counts towards it (unlabeled_weight is {unlabeled_weight:g}); label "
+            "at least one, or call train_gda with init=GDAState(phi, mu, sigma) near the data."
         )
-    return log_joint
+
+
+def _check_no_collapse(mu, sigma, N):
+    """Refuse what rounding leaves of the variance of points on one spot, or in a flat."""
+    of_a_mean = ((32 + np.sqrt(N)) * _EPS * mu) ** 2  # (2, M), the squared rounding errors of mu
+    variances = np.diagonal(sigma, axis1=1, axis2=2)  # (2, M)
+    narrow = ~(_pivots(sigma) > np.maximum(of_a_mean, 16 * mu.shape[1] * _EPS * variances))
+    if narrow.any():
+        raise ValueError(
+            f"class {narrow.any(axis=1).argmax()} has collapsed: its covariance is singular, since "
+            "its points are too few, lie on one spot or in a flat. Pass reg_covar above zero (a "
+            "small part of the data's variance), or give more points of this class."
+        )
+
+
+def _pivots(sigma):
+    """Return the squared diagonals (2, M) of the Cholesky factors; zeros where there is none."""
+    try:
+        factors = np.linalg.cholesky(sigma)  # (2, M, M)
+    except np.linalg.LinAlgError:
+        if len(sigma) == 1:
+            return np.zeros(sigma.shape[:2])
+        return np.concatenate([_pivots(covariance[None]) for covariance in sigma])
+    return np.diagonal(factors, axis1=1, axis2=2) ** 2
 
 
 def _in_dtype(state, dtype):
-    """Return the state in the points' dtype, if that can hold the covariances."""
+    """Return a copy of the state in the points' dtype, if that can hold it."""
     with np.errstate(over="ignore"):
         mu, sigma = state.mu.astype(dtype), state.sigma.astype(dtype)
-    variances = np.diagonal(sigma, axis1=1, axis2=2)  # (2, M)
-    if not (np.isfinite(sigma).all() and np.all(variances >= np.finfo(dtype).tiny)):
+    before, after = _pivots(state.sigma), _pivots(sigma.astype(np.float64))  # (2, M)
+    if not (np.isfinite(mu).all() and np.all(np.abs(after - before) < 0.01 * before)):
         raise ValueError(
-            f"sigma has variances from {variances.min():.4g} to {variances.max():.4g}, outside the "
-            f"range of {dtype}; rescale the data, or convert it to float64."
+            f"{dtype} cannot hold mu (up to {np.abs(state.mu).max():.4g}) and sigma (conditional "
+            f"variances from {before.min():.4g} to {before.max():.4g}) without changing the "
+            "densities; convert the data to float64, rescale it, or pass reg_covar above zero."
         )
     return GDAState(state.phi, mu, sigma)
 
 
-def _check_no_collapse(sigma, x):
-    # A standard deviation of this size is the rounding error of the data itself.
-    rounding = 32 * _EPS * np.abs(x).max(axis=0)  # (M,)
-    for k, covariance in enumerate(sigma):
-        limit = np.maximum(rounding**2, 16 * len(covariance) * _EPS * np.diagonal(covariance))
-        try:
-            pivots = np.diagonal(np.linalg.cholesky(covariance)) ** 2  # (M,)
-        except np.linalg.LinAlgError:
-            pivots = np.zeros(len(covariance))
-        if not np.all(pivots > limit):
-            raise ValueError(
-                f"class {k} has collapsed: its covariance is singular, since its points are too "
-                "few, lie on one spot or in a flat. Pass reg_covar above zero (a small part of "
-                "the data's variance), or give more points of this class."
-            )
-
-
 def _check_problem(labeled_x, labels, unlabeled_x):
-    """Return the three arrays checked, the points in float64, and the dtype of the answer."""
-    labeled_x = _check_points("labeled_x", labeled_x)
-    labels = _check_labels("labels", labels, len(labeled_x))
-    unlabeled_x = _check_points("unlabeled_x", unlabeled_x)
-    if labeled_x.shape[1] != unlabeled_x.shape[1]:
+    """Return all points as columns (M, l + u), the labels, and the dtype of the answer."""
+    x, dtype = _check_points("labeled_x", labeled_x)  # (M, l)
+    y = _check_labels("labels", labels, "labeled_x", x.shape[1])
+    more, other_dtype = _check_points("unlabeled_x", unlabeled_x)  # (M, u)
+    if len(x) != len(more):
         raise ValueError(
             "labeled_x and unlabeled_x must have the same width M, got shapes "
-            f"{labeled_x.shape} and {unlabeled_x.shape}."
+            f"{x.T.shape} and {more.T.shape}."
         )
-    dtype = np.result_type(labeled_x, unlabeled_x)
-    if dtype.kind != "f":
-        dtype = np.dtype(np.float64)
-    return labeled_x.astype(np.float64), labels, unlabeled_x.astype(np.float64), dtype
+    return np.concatenate([x, more], axis=1), y, np.result_type(dtype, other_dtype)
+
+
+def _check_pair(name, points, state):
+    x, _ = _check_points(name, points)
+    return x, _check_state("state", state, len(x))
 
 
 def _check_points(name, value):
+    """Return the points as columns (M, N) in float64, and the dtype of what is fitted to them."""
+    if isinstance(value, GDAState):
+        raise TypeError(f"{name} must be points, got a GDAState; the state comes after them.")
     array = _real_array(name, value)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
-            f"{name} must have shape (N, M), got {array.shape}; no points at all are "
-            "np.empty((0, M))."
+            f"{name} must have shape (N, M), a row for each point, got {array.shape}; reshape it, "
+            "to (N, 1) if a point is one number; no points at all are np.empty((0, M))."
         )
-    if float(np.abs(array).max(initial=0)) > _LARGEST:
-        raise ValueError(f"{name} holds values above {_LARGEST:g}; rescale the data.")
-    return array
+    if array.size:
+        largest = max(float(_finite(name, array).max()), -float(array.min()))
+        if largest > _LARGEST:
+            raise ValueError(
+                f"{name} holds {largest:.4g}, but numbers above {_LARGEST:g} may overflow when "
+                "squared; rescale the data."
+            )
+    dtype = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(np.float64)
+    return np.ascontiguousarray(array.T, dtype=np.float64), dtype
 
 
-def _check_labels(name, value, N):
-    labels = _real_array(name, value)
+def _check_labels(name, value, points_name, N):
+    """Return the labels as int64 (N,)."""
+    try:
+        labels = _real_array(name, value)
+        if labels.size:
+            _finite(name, labels)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{error} A label is 0 or 1: map two classes to these, as in ({name} == 'b')"
+            ".astype(int); a point without a label belongs in unlabeled_x."
+        ) from None
     if labels.shape != (N,):
-        raise ValueError(f"{name} must have shape ({N},), one a point, got {labels.shape}.")
+        raise ValueError(
+            f"{name} must have shape ({N},), one for each row of {points_name}, got "
+            f"{labels.shape}; a column is flattened by ravel(), one-hot rows by argmax(axis=1)."
+        )
     bad = (labels != 0) & (labels != 1)
     if bad.any():
-        i = bad.argmax()
-        raise ValueError(
-            f"{name} holds {labels[i]} at index {i}, but a label is 0 or 1; "
-            "a point without a label belongs in unlabeled_x."
-        )
+        found, remedy = np.unique(labels), "a point without a label belongs in unlabeled_x"
+        if len(found) == 2:
+            remedy = f"map the two classes to 0 and 1, as in ({name} == {found[1]}).astype(int)"
+        where = f"{labels[bad][0]} at index {bad.argmax()}"
+        raise ValueError(f"{name} holds {where}, but a label is 0 or 1; {remedy}.")
     return labels.astype(np.int64)
 
 
-def _check_responsibilities(value, u):
+def _check_responsibilities(value, u) -> np.ndarray:
+    """Return Q in float64, a column for each point, (2, u)."""
     Q = _real_array("Q", value).astype(np.float64)
     if Q.shape != (u, 2):
         raise ValueError(f"Q must have shape ({u}, 2), a row for each point, got {Q.shape}.")
+    if u:
+        _finite("Q", Q)
     bad = (Q < 0).any(axis=1) | (np.abs(Q.sum(axis=1) - 1) > 1e-5)
     if bad.any():
         i = bad.argmax()
         raise ValueError(f"Q[{i}] must be non-negative and sum to one, got {Q[i]}.")
-    return Q
+    return Q.T
 
 
 def _check_state(name, state, M):
@@ -448,19 +433,25 @@ def _check_state(name, state, M):
     if not isinstance(state, tuple) or len(state) != 3:
         raise TypeError(f"{name} must be a GDAState(phi, mu, sigma), got {type(state).__name__}.")
     phi = _check_number(f"{name}.phi", state[0], 1)
-    mu = _check_points(f"{name}.mu", state[1]).astype(np.float64)
-    sigma = _real_array(f"{name}.sigma", state[2]).astype(np.float64)
+    mu = _finite(f"{name}.mu", state[1]).astype(np.float64)
+    sigma = _finite(f"{name}.sigma", state[2]).astype(np.float64)
     for part, array, shape in (("mu", mu, (2, M)), ("sigma", sigma, (2, M, M))):
         if array.shape != shape:
             raise ValueError(f"{name}.{part} must have shape {shape}, got {array.shape}.")
-    try:
-        log_density(mu, mu, sigma)
-    except ValueError as error:  # sigma[k] is not symmetric positive definite
-        raise ValueError(f"{name}.{error}") from None
+    for k, (covariance, pivots) in enumerate(zip(sigma, _pivots(sigma), strict=True)):
+        width = np.sqrt(np.diagonal(covariance).clip(min=0))  # (M,)
+        with np.errstate(over="ignore"):  # measured in widths, so that units do not matter
+            skew = np.abs(covariance - covariance.T) > 1e-6 * width * width[:, None]  # (M, M)
+        if skew.any() or not np.all(pivots > 0):
+            raise ValueError(
+                f"{name}.sigma[{k}] must be symmetric positive definite, got "
+                f"{np.array2string(covariance, threshold=9, precision=4)}."
+            )
     return GDAState(phi, mu, sigma)
 
 
-def _real_array(name, value):
+def _real_array(name: str, value: ArrayLike) -> np.ndarray:
+    """Return the value as an array of real numbers."""
     if np.ma.isMaskedArray(value):
         raise TypeError(f"{name} is masked, and the mask would be lost; drop or fill such values.")
     try:
@@ -471,24 +462,35 @@ def _real_array(name, value):
         raise TypeError(
             f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float first."
         )
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+    return array
+
+
+def _finite(name: str, value: ArrayLike) -> np.ndarray:
+    """Return the value as a non-empty array of finite real numbers."""
+    array = _real_array(name, value)
+    if array.size == 0:
+        raise ValueError(f"{name} is empty (shape {array.shape}); give it at least one value.")
+    with np.errstate(all="ignore"):
+        total = array.sum()  # NaN and infinity survive a sum, which is faster than a mask
+    if not np.isfinite(total) and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(
             f"{name} holds {array[where]} at index {where}; remove or replace such values."
         )
     return array
 
 
-def _check_count(name, value):
+def _check_count(name: str, value: int, minimum: int = 0) -> int:
+    """Return the value as an int of at least the minimum."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 0:
-        raise ValueError(f"{name} must be at least 0, got {value}.")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}.")
     return int(value)
 
 
-def _check_number(name, value, largest):
+def _check_number(name: str, value: float, largest: float) -> float:
+    """Return the value as a float from 0 to the largest."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
@@ -496,3 +498,17 @@ def _check_number(name, value, largest):
     if not 0 <= value <= largest:
         raise ValueError(f"{name} must be from 0 to {largest:g}, got {value}.")
     return float(value)
+
+
+def _check_callback(callback: Callable | None) -> None:
+    """Refuse a callback that cannot be called with three arguments."""
+    if callback is None:
+        return
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}.")
+    try:
+        inspect.signature(callback).bind(0, 0.0, None)
+    except ValueError:  # a built-in that does not tell its signature
+        return
+    except TypeError as error:
+        raise TypeError(f"callback must take (iteration, objective, state): {error}.") from None
