@@ -12,9 +12,9 @@ unlabelled one ``w_ij = lambda Q_ij`` for each.
     N_j = sum_i w_ij,    phi = N_1 / (N_0 + N_1),    mu_j = sum_i w_ij x_i / N_j,
     Sigma_j = sum_i w_ij (x_i - mu_j)(x_i - mu_j)^T / N_j
 
-An argument of the wrong kind raises a TypeError. A ValueError tells of shapes that disagree, NaN or
-infinity, labels other than 0 and 1, a class that loses all its points or collapses onto a flat (the
-message names `reg_covar`), and parameters that the points' dtype cannot hold.
+An argument of the wrong kind raises a TypeError. A ValueError tells of shapes that disagree, NaN,
+labels other than 0 and 1, a class that loses all its points or collapses onto a flat (the message
+names `reg_covar`), and parameters that the points' dtype cannot hold.
 """
 
 import inspect
@@ -83,7 +83,7 @@ def train_gda(
     _check_callback(callback)
     labelled, unlabelled = x[:, : len(y)], x[:, len(y) :]  # (M, l), (M, u)
     if init is not None:
-        state = _check_state("init", init, len(x))
+        state = _check_parameters("init", init, len(x))
     else:
         state = _m_step(labelled, y, np.empty((2, 0)), unlabeled_weight, reg_covar)
 
@@ -91,14 +91,14 @@ def train_gda(
     for iteration in range(num_iterations + watched):  # watched, the last state has its turn too
         Q, log_joint = _e_step(unlabelled, state)  # both (2, u)
         if watched:
-            J = _objective(_log_joint(labelled, state), y, log_joint, unlabeled_weight)
+            J = _objective(_log_joint_density(labelled, state), y, log_joint, unlabeled_weight)
             if verbose:
                 print(f"iteration {iteration}: objective {J:.6f} nats")
-            stop = callback is not None and callback(iteration, J, _in_dtype(state, dtype))
+            stop = callback is not None and callback(iteration, J, _rounded_to(state, dtype))
             if stop or iteration == num_iterations:
                 break
         state = _m_step(x, y, Q, unlabeled_weight, reg_covar)
-    return _in_dtype(state, dtype)
+    return _rounded_to(state, dtype)
 
 
 # These steps do not check. They take the points as columns, x (M, N), and so do their temporaries.
@@ -106,7 +106,7 @@ def train_gda(
 
 def _e_step(x, state):
     """Return Q and log p(x_i, y_i = j), both (2, N)."""
-    log_joint = _log_joint(x, state)  # (2, N)
+    log_joint = _log_joint_density(x, state)  # (2, N)
     Q = np.exp(log_joint - log_joint.max(axis=0))  # (2, N), in which the greater of two is 1
     return Q / Q.sum(axis=0), log_joint  # 2(b)
 
@@ -118,24 +118,22 @@ def _m_step(x, y, Q, unlabeled_weight, reg_covar):
     _check_no_class_empty(N_j, len(y), unlabeled_weight)
     phi = N_j[1] / N_j.sum()  # 2(d)
     mu = w @ x.T / N_j[:, None]  # (2, M), 2(c)
-    sigma = np.zeros((2, len(x), len(x)))  # (2, M, M)
-    for j, block in _blocks(x):
+    sigma = np.zeros((2, 1, 1)) + reg_covar * np.eye(len(x))  # (2, M, M)
+    for j, block in _class_blocks(x):
         deviation = x[:, block] - mu[j, :, None]  # (M, B)
         deviation *= np.sqrt(w[j, block] / N_j[j])
         sigma[j] += deviation @ deviation.T  # 2(e)
-    diagonal = np.arange(len(x))
-    sigma[:, diagonal, diagonal] += reg_covar
-    _check_no_collapse(mu, sigma, x.shape[1])
+    _check_no_class_collapsed(mu, sigma, x.shape[1])
     return GDAState(float(phi), mu, sigma)
 
 
-def _log_joint(x, state):
+def _log_joint_density(x, state):
     """Return log p(x_i, y_i = j) = log phi_j + log N(x_i; mu_j, Sigma_j), shape (2, N)."""
     phi, mu, sigma = state
     A = np.linalg.inv(np.linalg.cholesky(sigma))  # (2, M, M): A Sigma A^T = I
     squares = np.empty((2, x.shape[1]))  # (x - mu)^T Sigma^-1 (x - mu)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # log 0 = -inf is right
-        for j, block in _blocks(x):
+        for j, block in _class_blocks(x):
             z = A[j] @ (x[:, block] - mu[j, :, None])  # (M, B), of unit covariance
             squares[j, block] = np.einsum("mn,mn->n", z, z)
         scale = np.log(np.diagonal(A, axis1=1, axis2=2) / np.sqrt(2 * np.pi)).sum(axis=1)  # (2,)
@@ -172,10 +170,10 @@ def fit_gda(x: ArrayLike, y: ArrayLike, *, reg_covar: float = 0.0) -> GDAState:
     GDAState
         In `x`'s dtype if that is floating, else float64. The covariances divide by the count.
     """
-    points, dtype = _check_points("x", x)  # (M, l)
+    points, dtype = _points_in_columns("x", x)  # (M, l)
     labels = _check_labels("y", y, "x", points.shape[1])
     reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
-    return _in_dtype(_m_step(points, labels, np.empty((2, 0)), 0.0, reg_covar), dtype)
+    return _rounded_to(_m_step(points, labels, np.empty((2, 0)), 0.0, reg_covar), dtype)
 
 
 def e_step(unlabeled_x: ArrayLike, state: GDAState) -> np.ndarray:
@@ -192,7 +190,7 @@ def e_step(unlabeled_x: ArrayLike, state: GDAState) -> np.ndarray:
         ``Q_ij = phi_j N(x_i; mu_j, Sigma_j) / sum_k phi_k N(x_i; mu_k, Sigma_k)``, normalised in
         log space; each row sums to one.
     """
-    return _e_step(*_check_pair("unlabeled_x", unlabeled_x, state))[0].T
+    return _e_step(*_check_points_and_state("unlabeled_x", unlabeled_x, state))[0].T
 
 
 def m_step(
@@ -217,7 +215,7 @@ def m_step(
     Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
     unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
-    return _in_dtype(_m_step(x, y, Q, unlabeled_weight, reg_covar), dtype)
+    return _rounded_to(_m_step(x, y, Q, unlabeled_weight, reg_covar), dtype)
 
 
 def objective(
@@ -234,7 +232,7 @@ def objective(
     of `train_gda`, and the state to judge.
     """
     x, y, _ = _check_problem(labeled_x, labels, unlabeled_x)
-    log_joint = _log_joint(x, _check_state("state", state, len(x)))  # (2, l + u)
+    log_joint = _log_joint_density(x, _check_parameters("state", state, len(x)))  # (2, l + u)
     unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     return _objective(log_joint[:, : len(y)], y, log_joint[:, len(y) :], unlabeled_weight)
 
@@ -255,8 +253,8 @@ def lower_bound(
     `m_step`, and the state to judge; where ``Q_ij`` is zero its term is, the limit of ``q log q``.
     """
     x, y, _ = _check_problem(labeled_x, labels, unlabeled_x)
+    log_joint = _log_joint_density(x, _check_parameters("state", state, len(x)))  # (2, l + u)
     Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
-    log_joint = _log_joint(x, _check_state("state", state, len(x)))  # (2, l + u)
     unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     counted = unlabeled_weight * Q > 0  # (2, u), leaves out 0 * (-inf)
     q, log_p = Q[counted], log_joint[:, len(y) :][counted]
@@ -266,12 +264,12 @@ def lower_bound(
 
 def predict_proba(x: ArrayLike, state: GDAState) -> np.ndarray:
     """Return ``p(y = j | x)`` for points x (N, M): what `e_step` returns, for any points."""
-    return _e_step(*_check_pair("x", x, state))[0].T
+    return _e_step(*_check_points_and_state("x", x, state))[0].T
 
 
 def predict(x: ArrayLike, state: GDAState) -> np.ndarray:
     """Return the more probable class, int64 (N,), of points x (N, M); ties go to class 0."""
-    return _log_joint(*_check_pair("x", x, state)).argmax(axis=0)
+    return _log_joint_density(*_check_points_and_state("x", x, state)).argmax(axis=0)
 
 
 def hello() -> None:
@@ -287,7 +285,7 @@ def hello() -> None:
 _BLOCK_FLOATS = 1 << 16  # 512 KiB: temporaries that stay in a core's cache, and in the process
 
 
-def _blocks(x):
+def _class_blocks(x):
     """Yield (class, slice of points) for both classes and all points."""
     size = max(256, _BLOCK_FLOATS // len(x))
     for start in range(0, x.shape[1], size):
@@ -311,11 +309,11 @@ def _check_no_class_empty(N_j, num_labels, unlabeled_weight):
         )
 
 
-def _check_no_collapse(mu, sigma, N):
+def _check_no_class_collapsed(mu, sigma, N):
     """Refuse what rounding leaves of the variance of points on one spot, or in a flat."""
-    of_a_mean = ((32 + np.sqrt(N)) * _EPS * mu) ** 2  # (2, M), the squared rounding errors of mu
-    variances = np.diagonal(sigma, axis1=1, axis2=2)  # (2, M)
-    narrow = ~(_pivots(sigma) > np.maximum(of_a_mean, 16 * mu.shape[1] * _EPS * variances))
+    spot = ((32 + np.sqrt(N)) * _EPS * mu) ** 2  # (2, M), the squared rounding errors of means
+    flat = 16 * mu.shape[1] * _EPS * np.diagonal(sigma, axis1=1, axis2=2)  # (2, M)
+    narrow = ~(_unexplained(sigma) > np.maximum(spot, flat))  # (2, M)
     if narrow.any():
         raise ValueError(
             f"class {narrow.any(axis=1).argmax()} has collapsed: its covariance is singular, since "
@@ -324,36 +322,44 @@ def _check_no_collapse(mu, sigma, N):
         )
 
 
-def _pivots(sigma):
-    """Return the squared diagonals (2, M) of the Cholesky factors; zeros where there is none."""
+def _unexplained(sigma):
+    """Return the variance of each coordinate given those before it, (2, M); 0 where undefined."""
     try:
         factors = np.linalg.cholesky(sigma)  # (2, M, M)
     except np.linalg.LinAlgError:
         if len(sigma) == 1:
             return np.zeros(sigma.shape[:2])
-        return np.concatenate([_pivots(covariance[None]) for covariance in sigma])
+        return np.concatenate([_unexplained(covariance[None]) for covariance in sigma])
     return np.diagonal(factors, axis1=1, axis2=2) ** 2
 
 
-def _in_dtype(state, dtype):
+def _rounded_to(state, dtype):
     """Return a copy of the state in the points' dtype, if that can hold it."""
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         mu, sigma = state.mu.astype(dtype), state.sigma.astype(dtype)
-    before, after = _pivots(state.sigma), _pivots(sigma.astype(np.float64))  # (2, M)
-    if not (np.isfinite(mu).all() and np.all(np.abs(after - before) < 0.01 * before)):
+        try:
+            L, R = (np.linalg.cholesky(s.astype(np.float64)) for s in (state.sigma, sigma))
+            change = np.concatenate([L, (state.mu - mu)[:, :, None]], axis=2)  # (2, M, M + 1)
+            squares = (np.linalg.solve(R, change) ** 2).sum(axis=(1, 2))  # (2,)
+            log_ratio = np.log(np.diagonal(R / L, axis1=1, axis2=2)).sum(axis=1)
+            nats = (squares - len(mu[0])) / 2 + log_ratio  # (2,), KL(exact || rounded)
+        except np.linalg.LinAlgError:
+            nats = np.array([np.inf, np.inf])
+    if not np.all(nats < 0.01):
+        variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (2, M)
         raise ValueError(
-            f"{dtype} cannot hold mu (up to {np.abs(state.mu).max():.4g}) and sigma (conditional "
-            f"variances from {before.min():.4g} to {before.max():.4g}) without changing the "
-            "densities; convert the data to float64, rescale it, or pass reg_covar above zero."
+            f"{dtype} cannot hold mu (up to {np.abs(state.mu).max():.4g}) or sigma (variances from "
+            f"{variances.min():.4g} to {variances.max():.4g}, perhaps nearly singular); convert the "
+            "data to float64, rescale it, or pass reg_covar above zero."
         )
     return GDAState(state.phi, mu, sigma)
 
 
 def _check_problem(labeled_x, labels, unlabeled_x):
     """Return all points as columns (M, l + u), the labels, and the dtype of the answer."""
-    x, dtype = _check_points("labeled_x", labeled_x)  # (M, l)
+    x, dtype = _points_in_columns("labeled_x", labeled_x)  # (M, l)
     y = _check_labels("labels", labels, "labeled_x", x.shape[1])
-    more, other_dtype = _check_points("unlabeled_x", unlabeled_x)  # (M, u)
+    more, other_dtype = _points_in_columns("unlabeled_x", unlabeled_x)  # (M, u)
     if len(x) != len(more):
         raise ValueError(
             "labeled_x and unlabeled_x must have the same width M, got shapes "
@@ -362,12 +368,12 @@ def _check_problem(labeled_x, labels, unlabeled_x):
     return np.concatenate([x, more], axis=1), y, np.result_type(dtype, other_dtype)
 
 
-def _check_pair(name, points, state):
-    x, _ = _check_points(name, points)
-    return x, _check_state("state", state, len(x))
+def _check_points_and_state(name, points, state):
+    x, _ = _points_in_columns(name, points)
+    return x, _check_parameters("state", state, len(x))
 
 
-def _check_points(name, value):
+def _points_in_columns(name, value):
     """Return the points as columns (M, N) in float64, and the dtype of what is fitted to them."""
     if isinstance(value, GDAState):
         raise TypeError(f"{name} must be points, got a GDAState; the state comes after them.")
@@ -380,10 +386,7 @@ def _check_points(name, value):
     if array.size:
         largest = max(float(_finite(name, array).max()), -float(array.min()))
         if largest > _LARGEST:
-            raise ValueError(
-                f"{name} holds {largest:.4g}, but numbers above {_LARGEST:g} may overflow when "
-                "squared; rescale the data."
-            )
+            raise ValueError(f"{name} holds {largest:g}, above {_LARGEST:g}; rescale the data.")
     dtype = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(np.float64)
     return np.ascontiguousarray(array.T, dtype=np.float64), dtype
 
@@ -402,14 +405,15 @@ def _check_labels(name, value, points_name, N):
     if labels.shape != (N,):
         raise ValueError(
             f"{name} must have shape ({N},), one for each row of {points_name}, got "
-            f"{labels.shape}; a column is flattened by ravel(), one-hot rows by argmax(axis=1)."
+            f"{labels.shape}; ravel() flattens a column, and argmax(axis=1) one-hot rows."
         )
     bad = (labels != 0) & (labels != 1)
     if bad.any():
-        found, remedy = np.unique(labels), "a point without a label belongs in unlabeled_x"
+        found, where = np.unique(labels), f"{labels[bad][0]} at index {bad.argmax()}"
+        remedy = "there are two classes, and a point without a label belongs in unlabeled_x"
         if len(found) == 2:
-            remedy = f"map the two classes to 0 and 1, as in ({name} == {found[1]}).astype(int)"
-        where = f"{labels[bad][0]} at index {bad.argmax()}"
+            where = f"{found[0]} and {found[1]}"
+            remedy = f"two classes: map them to 0 and 1, as in ({name} == {found[1]}).astype(int)"
         raise ValueError(f"{name} holds {where}, but a label is 0 or 1; {remedy}.")
     return labels.astype(np.int64)
 
@@ -428,7 +432,7 @@ def _check_responsibilities(value, u) -> np.ndarray:
     return Q.T
 
 
-def _check_state(name, state, M):
+def _check_parameters(name, state, M):
     """Return a float64 copy of the state, checked against M."""
     if not isinstance(state, tuple) or len(state) != 3:
         raise TypeError(f"{name} must be a GDAState(phi, mu, sigma), got {type(state).__name__}.")
@@ -438,11 +442,11 @@ def _check_state(name, state, M):
     for part, array, shape in (("mu", mu, (2, M)), ("sigma", sigma, (2, M, M))):
         if array.shape != shape:
             raise ValueError(f"{name}.{part} must have shape {shape}, got {array.shape}.")
-    for k, (covariance, pivots) in enumerate(zip(sigma, _pivots(sigma), strict=True)):
+    for k, (covariance, left) in enumerate(zip(sigma, _unexplained(sigma), strict=True)):
         width = np.sqrt(np.diagonal(covariance).clip(min=0))  # (M,)
         with np.errstate(over="ignore"):  # measured in widths, so that units do not matter
             skew = np.abs(covariance - covariance.T) > 1e-6 * width * width[:, None]  # (M, M)
-        if skew.any() or not np.all(pivots > 0):
+        if skew.any() or not np.all(left > 0):
             raise ValueError(
                 f"{name}.sigma[{k}] must be symmetric positive definite, got "
                 f"{np.array2string(covariance, threshold=9, precision=4)}."
