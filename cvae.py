@@ -4,6 +4,7 @@ Two networks share one objective, the evidence lower bound (Kingma and Welling, 
 and Yan, 2015):
 
     log p(x | y) >= E_{q(z | x, y)}[log p(x | z, y)] - KL(q(z | x, y) || p(z | y))         (14)
+    KL = -1/2 sum_j (1 + logvar_j - mu_j^2 - exp(logvar_j))                                (15)
 
     recognition   q(z | x, y) = N(mu, diag(exp(logvar)))      fc1, fc2, fc_mu, fc_logvar
     generation    p(x | z, y) = Bernoulli(x_hat) a pixel      fc3, fc4, fcout
@@ -13,38 +14,36 @@ Every loss is in nats an image: summed over pixels and latent dimensions, averag
 B is the batch size, D the pixels of an image, m the latent dimensions, C the classes, H the
 hidden units. The work is done on the device that holds the model's parameters. Training draws
 from PyTorch's default generator, so ``torch.manual_seed`` makes a run repeatable.
+
 The networks and the losses take tensors of floats, the other functions any array_like. TypeError
-means the wrong kind; ValueError a wrong shape, NaN, an infinity or a pixel outside [0, 1].
+means the wrong kind; ValueError a wrong shape, NaN, an infinity, a pixel outside [0, 1], or
+training that diverges.
 """
 
+import copy
+import inspect
+import io
 import math
 import os
 import sys
-from numbers import Integral, Real
+import uuid
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 try:
     from tqdm import tqdm
 except ImportError:  # no progress bar, then
     tqdm = None
-
-
-def hello():
-    """Print a greeting that shows the module was found and imported."""
-    print("Hello from cvae.py!")
-
-
-class Loss(NamedTuple):
-    """Mean of the negative lower bound and of its two terms, in nats an image."""
-
-    total: float
-    reconstruction: float
-    kl: float
 
 
 class CVAE(nn.Module):
@@ -56,87 +55,89 @@ class CVAE(nn.Module):
         D, m, C and H.
     """
 
-    def __init__(self, *, input_size, latent_size, num_classes, hidden_units=400):
+    def __init__(
+        self, *, input_size: int, latent_size: int, num_classes: int, hidden_units: int = 400
+    ) -> None:
         super().__init__()
-        input_size = self.input_size = _check_positive("input_size", input_size)
-        latent_size = self.latent_size = _check_positive("latent_size", latent_size)
-        num_classes = self.num_classes = _check_positive("num_classes", num_classes)
-        hidden_units = _check_positive("hidden_units", hidden_units)
-        self.fc1 = nn.Linear(input_size + num_classes, hidden_units)
-        self.fc2 = nn.Linear(hidden_units, hidden_units)
-        self.fc_mu = nn.Linear(hidden_units, latent_size)
-        self.fc_logvar = nn.Linear(hidden_units, latent_size)
-        self.fc3 = nn.Linear(latent_size + num_classes, hidden_units)
-        self.fc4 = nn.Linear(hidden_units, hidden_units)
-        self.fcout = nn.Linear(hidden_units, input_size)
+        D = self.input_size = _check_count("input_size", input_size, 1)
+        m = self.latent_size = _check_count("latent_size", latent_size, 1)
+        C = self.num_classes = _check_count("num_classes", num_classes, 1)
+        H = _check_count("hidden_units", hidden_units, 1)
+        self.epochs = 0  # passes over training data that the weights have seen
+        self.fc1 = nn.Linear(D + C, H)
+        self.fc2 = nn.Linear(H, H)
+        self.fc_mu = nn.Linear(H, m)
+        self.fc_logvar = nn.Linear(H, m)
+        self.fc3 = nn.Linear(m + C, H)
+        self.fc4 = nn.Linear(H, H)
+        self.fcout = nn.Linear(H, D)
 
-    def recognition_model(self, x, c):
-        """Return the mean and the log-variance of q(z | x, y).
+    def recognition_model(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean and the log-variance of q(z | x, y), both (B, m).
 
         Parameters
         ----------
         x : float tensor, shape (B, ...) with D pixels an image, values in [0, 1]
         c : float tensor, shape (B, C), one-hot
-
-        Returns
-        -------
-        mu, logvar : float tensors, shape (B, m)
         """
         x = _check("x", x, ("B", self.input_size), self.fc1.weight, unit=True)  # (B, D)
-        c = _check("c", c, (len(x), self.num_classes)).to(x)
-        h = F.relu(self.fc1(torch.cat([x, c], dim=1)))  # (B, H)
+        c = _check("c", c, (len(x), self.num_classes))  # (B, C)
+        h = F.relu(self.fc1(torch.cat([x, c.to(x)], dim=1)))  # (B, H)
         h = F.relu(self.fc2(h))  # (B, H)
         return self.fc_mu(h), self.fc_logvar(h)  # (B, m), (B, m)
 
-    def reparametrize(self, mu, logvar, noise=None):
-        """Return a sample z = mu + sigma * noise, differentiable in `mu` and `logvar`.
+    def reparametrize(self, mu: Tensor, logvar: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return a sample z = mu + sigma * noise (B, m), differentiable in `mu` and `logvar`.
 
         Parameters
         ----------
         mu, logvar : float tensors, shape (B, m)
         noise : float tensor, shape (B, m), optional
             Standard normal numbers; drawn from PyTorch's default generator if not given.
-
-        Returns
-        -------
-        float tensor, shape (B, m)
         """
         mu = _check("mu", mu, ("B", self.latent_size))
         return self._sample(mu, _check("logvar", logvar, mu.shape), noise)
 
-    def _sample(self, mu, logvar, noise):
+    def _sample(self, mu: Tensor, logvar: Tensor, noise: Tensor | None) -> Tensor:
         noise = torch.randn_like(mu) if noise is None else _check("noise", noise, mu.shape)
         return mu + _exp(0.5 * logvar) * noise  # (B, m)
 
-    def generative_model(self, z, c):
-        """Return x_hat, the mean of p(x | z, y): each pixel's probability of being on.
+    def generative_model(self, z: Tensor, c: Tensor) -> Tensor:
+        """Return x_hat (B, D), the mean of p(x | z, y): each pixel's probability of being on.
 
         Parameters
         ----------
         z : float tensor, shape (B, m)
         c : float tensor, shape (B, C), one-hot
-
-        Returns
-        -------
-        float tensor, shape (B, D), values in [0, 1]
         """
         z = _check("z", z, ("B", self.latent_size), self.fc3.weight)
-        return self._decode(z, _check("c", c, (len(z), self.num_classes)).to(z))
+        return self._decode(z, _check("c", c, (len(z), self.num_classes)))
 
-    def _decode(self, z, c):
-        h = F.relu(self.fc3(torch.cat([z, c], dim=1)))  # (B, H)
+    def _decode(self, z: Tensor, c: Tensor) -> Tensor:
+        h = F.relu(self.fc3(torch.cat([z, c.to(z)], dim=1)))  # (B, H)
         h = F.relu(self.fc4(h))  # (B, H)
         return torch.sigmoid(self.fcout(h))  # (B, D)
 
-    generation_model = generative_model
+    generation_model = generative_model  # the course's name
 
-    def forward(self, x, c, noise=None):
+    def forward(self, x: Tensor, c: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
         """Encode, sample, decode: return x_hat (B, D), mu (B, m) and logvar (B, m)."""
         mu, logvar = self.recognition_model(x, c)
-        return self._decode(self._sample(mu, logvar, noise), c), mu, logvar
+        z = self._sample(mu, logvar, noise)  # (B, m)
+        return self._decode(z, c), mu, logvar
 
 
-def loss_terms(x_hat, x, mu, logvar):
+def loss_function(x_hat: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """Return the negative of the lower bound (14), averaged over the batch.
+
+    Takes the arguments of `loss_terms`, whose mean sum this is. Returns a tensor of shape (), in
+    nats an image, with one sample of z in place of the expectation.
+    """
+    reconstruction, kl = loss_terms(x_hat, x, mu, logvar)  # (B,), (B,)
+    return (reconstruction + kl).mean()
+
+
+def loss_terms(x_hat: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
     """Return the two terms of the negative lower bound (14), image by image.
 
     Parameters
@@ -152,51 +153,345 @@ def loss_terms(x_hat, x, mu, logvar):
         The cross-entropy ``-log p(x | z, y)`` in nats. PyTorch cuts each logarithm off at -100,
         so that an `x_hat` of exactly 0 or 1 gives finite losses and gradients.
     kl : float tensor, shape (B,)
-        ``KL(q || N(0, I))`` in nats, eq. (15). For a log-variance above 50 the exponential goes
-        on as its tangent, so that it cannot overflow and still pulls the variance down.
+        ``KL(q || N(0, I))`` in nats. For a log-variance above 50 the exponential goes on as its
+        tangent, so that it cannot overflow and still pulls the variance down.
     """
     x = _check("x", x, ("B", "D"), unit=True)
     mu = _check("mu", mu, (len(x), "m"))
-    return _loss_terms(x_hat, x, mu, _check("logvar", logvar, mu.shape))
-
-
-def _loss_terms(x_hat, x, mu, logvar):
-    # Training that diverges ends here: on a GPU, PyTorch would take the process down for NaN.
-    x_hat = _check("x_hat", x_hat, x.shape, x, unit=True)
-    reconstruction = F.binary_cross_entropy(x_hat, x, reduction="none").sum(dim=1)
-    kl = 0.5 * (mu**2 + _exp(logvar) - 1 - logvar).sum(dim=1)  # eq. (15)
+    logvar = _check("logvar", logvar, mu.shape)
+    reconstruction, kl = _loss_terms(x_hat, x, mu, logvar)
+    if x.requires_grad and not x_hat.requires_grad:
+        raise ValueError("x needs a gradient and x_hat does not; pass x_hat first, then x.")
     return reconstruction, kl
 
 
-def loss_function(x_hat, x, mu, logvar):
-    """Return the negative of the lower bound (14), averaged over the batch.
+def _loss_terms(x_hat: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+    # Training that diverges may end here: on a GPU, PyTorch would take the process down for NaN.
+    x_hat = _check("x_hat", x_hat, x.shape, x, unit=True)  # (B, D)
+    reconstruction = F.binary_cross_entropy(x_hat, x, reduction="none").sum(dim=1)  # (B,)
+    kl = -0.5 * (1 + logvar - mu**2 - _exp(logvar)).sum(dim=1)  # (B,), eq. (15)
+    return reconstruction, kl
 
-    Takes the arguments of `loss_terms`, whose mean sum this is. Returns a tensor of shape (), in
-    nats an image, with one sample of z in place of the expectation.
+
+def _exp(a: Tensor, limit: float = 50.0) -> Tensor:
+    """Return exp(a), continued beyond `limit` as its tangent: finite, and still increasing."""
+    capped = a.clamp(max=limit)
+    return torch.exp(capped) * (1 + a - capped)
+
+
+class Loss(NamedTuple):
+    """Mean of the negative lower bound and of its two terms, in nats an image."""
+
+    total: float
+    reconstruction: float
+    kl: float
+
+
+def train(
+    epoch: int,
+    model: CVAE,
+    train_loader: Iterable,
+    optimizer: Optimizer,
+    num_classes: int,
+    use_cuda: bool = False,
+) -> Loss:
+    """Make one pass over the training data; print and return its mean loss.
+
+    The mean is over the images of the pass, while the weights were changing.
+
+    Parameters
+    ----------
+    epoch : int
+        The number of this pass, for messages.
+    model : CVAE
+        Changed in place.
+    train_loader : iterable of (images, labels)
+        Float images (b, ...) in [0, 1] and integer labels (b,); a step for each pair.
+    optimizer : torch.optim.Optimizer
+        Of the model's parameters, or of some of them.
+    num_classes : int
+        C.
+    use_cuda : bool
+        Move the model to the CUDA device first. To use another device, move the model yourself.
     """
-    reconstruction, kl = loss_terms(x_hat, x, mu, logvar)
-    return (reconstruction + kl).mean()
+    _check_model(model)
+    if _check_count("num_classes", num_classes, 1) != model.num_classes:
+        raise ValueError(f"num_classes must be the model's {model.num_classes}, got {num_classes}.")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be one of torch.optim, got {type(optimizer).__name__}.")
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if held.isdisjoint(map(id, model.parameters())):
+        raise ValueError("optimizer holds no parameter of model; make it from model.parameters().")
+    model.to(to_var(model.fc1.bias, use_cuda).device)
+    loss = _train(epoch, model, train_loader, optimizer)
+    print(f"epoch {epoch}: mean loss {loss.total:.2f} nats an image")
+    return loss
 
 
-def one_hot(labels, num_classes):
-    """Return one-hot rows for integer labels.
+def _train(epoch: int, model: CVAE, loader: Iterable, optimizer: Optimizer) -> Loss:
+    model.train()
+    terms = []
+    for x, c in _batches(model, loader, f"epoch {epoch}"):  # (b, D), (b, C)
+        x_hat, mu, logvar = model(x, c)  # (b, D), (b, m), (b, m)
+        reconstruction, kl = _loss_terms(x_hat, x, mu, logvar)  # (b,), (b,)
+        optimizer.zero_grad()
+        (reconstruction + kl).mean().backward()
+        optimizer.step()
+        terms.append(torch.stack([reconstruction, kl]).detach())  # (2, b)
+    loss = _mean_loss(terms)
+    # No reconstruction costs more than 100 nats a pixel: far above that the KL has exploded.
+    if not loss.total <= 100 * (model.input_size + model.latent_size):  # also when NaN
+        wanted = "training diverges; lower the learning rate"
+        raise ValueError(f"the mean loss became {loss.total:.3g} in epoch {epoch}: {wanted}.")
+    model.epochs += 1
+    return loss
+
+
+def _mean_loss(terms: list[Tensor]) -> Loss:
+    """Return the mean over images of a list of (2, b) tensors."""
+    if not terms:
+        raise ValueError("the loader is empty, or used up; it must yield at least one batch.")
+    reconstruction, kl = torch.cat(terms, dim=1).cpu().double().mean(dim=1).tolist()
+    return Loss(reconstruction + kl, reconstruction, kl)
+
+
+def to_var(x: Tensor, use_cuda: bool) -> Tensor:
+    """Return the tensor, moved to the CUDA device if `use_cuda`."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor, got {type(x).__name__}; pass torch.as_tensor(x).")
+    if use_cuda and not torch.cuda.is_available():
+        raise ValueError(f"use_cuda is {use_cuda!r}, but there is no CUDA device; pass False.")
+    return x.cuda() if use_cuda else x
+
+
+def one_hot(labels: ArrayLike, num_classes: int, use_cuda: bool = False) -> Tensor:
+    """Return one-hot rows, float32 (B, C), for integer labels.
 
     Parameters
     ----------
     labels : integer array_like, shape (B,), each in 0 .. C - 1
     num_classes : int
         C.
-
-    Returns
-    -------
-    float32 tensor, shape (B, C), on the labels' device
+    use_cuda : bool
+        Move the rows to the CUDA device; else they are on the labels' device.
     """
-    labels, num_classes = _labels(labels), _check_positive("num_classes", num_classes)
-    outside = labels[(labels < 0) | (labels >= num_classes)]
-    if len(outside):
-        wanted = f"0 .. {num_classes - 1}, got {outside[0]}"
-        raise ValueError(f"labels must lie in {wanted}; correct it or raise num_classes.")
-    return F.one_hot(labels, num_classes).float()  # (B, C)
+    labels = _labels(labels, _check_count("num_classes", num_classes, 1))  # (B,)
+    return to_var(F.one_hot(labels, num_classes).float(), use_cuda)  # (B, C)
+
+
+def fit(
+    model: CVAE,
+    images: ArrayLike,
+    labels: ArrayLike,
+    *,
+    num_epochs: int,
+    batch_size: int = 128,
+    learning_rate: float = 3e-3,
+    verbose: bool = False,
+    callback: Callable[[int, float, CVAE], object] | None = None,
+) -> list[Loss]:
+    """Train a new model by the recipe that this module recommends; return each epoch's loss.
+
+    `initialise`, then passes like those of `train`, with Adam on shuffled batches. The learning
+    rate falls linearly with the epoch, after a warm-up: epoch e of E, counted from 1, runs at
+    ``min(e / 3, 1) (1 - (e - 1) / E)`` times `learning_rate`.
+
+    Parameters
+    ----------
+    model : CVAE
+        Changed in place. One that was trained already is refused; `train` goes on with it.
+    images, labels : array_like, as for `BatchLoader`
+    num_epochs, batch_size : int
+    learning_rate : float, above 0
+    verbose : bool
+        Print one line for each epoch.
+    callback : callable, optional
+        Called after each epoch as ``callback(iteration, objective, state)``: the epoch, from 0,
+        its mean loss while it ran, and the model. If it returns True, training stops.
+    """
+    _check_model(model)
+    num_epochs = _check_count("num_epochs", num_epochs, 1)
+    learning_rate = _check_rate("learning_rate", learning_rate)
+    _check_callback(callback)
+    loader = BatchLoader(images, _labels(labels, model.num_classes), batch_size, shuffle=True)
+    if model.epochs:
+        raise ValueError(f"model had {model.epochs} epochs; go on with train, or fit a new CVAE.")
+    initialise(model, loader.images)
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    losses: list[Loss] = []
+    for iteration in range(num_epochs):
+        warm_up, decay = min((iteration + 1) / 3, 1), 1 - iteration / num_epochs
+        optimizer.param_groups[0]["lr"] = learning_rate * warm_up * decay
+        losses.append(_train(iteration, model, loader, optimizer))
+        objective = losses[-1].total
+        if verbose:
+            print(f"iteration {iteration}: mean loss {objective:.2f} nats an image")
+        if callback is not None and callback(iteration, objective, model):
+            break
+    return losses
+
+
+@torch.no_grad()
+def evaluate(model: CVAE, loader: Iterable, *, seed: int = 0) -> Loss:
+    """Return the mean negative lower bound (14) over a data set, with one z an image.
+
+    Its expected total is an upper bound on the mean of ``-log p(x | y)``.
+
+    Parameters
+    ----------
+    model : CVAE
+    loader : iterable of (images, labels), as for `train`
+    seed : int
+        Of the noise, which is the same on every device and leaves the default generator alone.
+    """
+    generator = torch.Generator().manual_seed(_check_count("seed", seed))
+    terms = []
+    for x, c in _batches(model, loader):  # (b, D), (b, C)
+        noise = torch.randn(len(x), model.latent_size, generator=generator).to(x)  # (b, m)
+        x_hat, mu, logvar = model(x, c, noise)  # (b, D), (b, m), (b, m)
+        terms.append(torch.stack(_loss_terms(x_hat, x, mu, logvar)))  # (2, b)
+    return _mean_loss(terms)
+
+
+@torch.no_grad()
+def generate(
+    model: CVAE, labels: ArrayLike, z: ArrayLike | None = None, *, seed: int = 0
+) -> Tensor:
+    """Return images x_hat (B, D) of the given classes.
+
+    Parameters
+    ----------
+    model : CVAE
+    labels : integer array_like, shape (B,)
+    z : array_like, shape (B, m), optional
+        Latent codes; drawn from the prior N(0, I) with `seed` if not given.
+    seed : int
+    """
+    _check_model(model)
+    c = one_hot(labels, model.num_classes).to(model.fc3.weight)  # (B, C)
+    if z is None:
+        generator = torch.Generator().manual_seed(_check_count("seed", seed))
+        z = torch.randn(len(c), model.latent_size, generator=generator)  # (B, m)
+    return model._decode(_check("z", _tensor("z", z).to(c), (len(c), model.latent_size)), c)
+
+
+@torch.no_grad()
+def reconstruct(model: CVAE, images: ArrayLike, labels: ArrayLike) -> Tensor:
+    """Return x_hat (B, D) at the mean of q(z | x, y), for images and labels as `train` takes."""
+    x, c = _to_model(model, images, labels)  # (B, D), (B, C)
+    mu, _ = model.recognition_model(x, c)  # (B, m)
+    return model._decode(mu, c)
+
+
+@torch.no_grad()
+def log_likelihood(
+    model: CVAE, images: ArrayLike, labels: ArrayLike, *, num_samples: int = 100, seed: int = 0
+) -> Tensor:
+    """Estimate log p(x | y) by importance sampling from q(z | x, y): (B,), in nats.
+
+    The estimate ``log 1/K sum_k p(x | z_k, y) p(z_k) / q(z_k | x, y)`` is on average the lower
+    bound (14) for K = 1, rises with K, and tends to log p(x | y) (Burda, Grosse and
+    Salakhutdinov, 2016, eq. 8).
+
+    Parameters
+    ----------
+    model : CVAE
+    images, labels : array_like, as for `train`
+    num_samples : int
+        K.
+    seed : int
+    """
+    num_samples = _check_count("num_samples", num_samples, 1)
+    generator = torch.Generator().manual_seed(_check_count("seed", seed))
+    x, c = _to_model(model, images, labels)  # (B, D), (B, C)
+    mu, logvar = model.recognition_model(x, c)  # (B, m), (B, m)
+    log_weights = []
+    for _ in range(num_samples):
+        noise = torch.randn(mu.shape, generator=generator).to(x)  # (B, m)
+        z = mu + _exp(0.5 * logvar) * noise  # (B, m)
+        reconstruction, _ = _loss_terms(model._decode(z, c), x, mu, logvar)  # (B,)
+        log_ratio = 0.5 * (noise**2 + logvar - z**2).sum(dim=1)  # log p(z) - log q(z | x, y)
+        log_weights.append(log_ratio - reconstruction)  # (B,)
+    return torch.stack(log_weights).logsumexp(dim=0) - math.log(num_samples)
+
+
+def save(
+    path: str | os.PathLike, model: CVAE, optimizer: Optimizer | None = None, *, epoch: int = 0
+) -> None:
+    """Write a checkpoint, all of it or nothing. A file that is there is replaced in one step.
+
+    Parameters
+    ----------
+    path : str or path-like
+    model : CVAE
+    optimizer : torch.optim.Optimizer, optional
+        With it, training can resume. The state of PyTorch's default CPU generator is always kept,
+        so that on the CPU it resumes bit for bit.
+    epoch : int
+        The number of epochs done; if 0, the model's own count of them.
+    """
+    _check_model(model)
+    epoch = _check_count("epoch", epoch) or model.epochs
+    state = {"model": model.state_dict(), "epoch": epoch, "generator": torch.get_rng_state()}
+    if optimizer is not None:
+        state["optimizer"] = optimizer.state_dict()
+    temporary = Path(path).with_name(f".{uuid.uuid4().hex}.tmp")  # another one for each call
+    try:
+        with open(temporary, "xb") as file:
+            torch.save(state, file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike, model: CVAE, optimizer: Optimizer | None = None) -> int:
+    """Read a checkpoint of `save`, and return the number of epochs done.
+
+    The objects are built as they were when it was written. If the file is damaged or is of other
+    objects, nothing is changed.
+
+    Parameters
+    ----------
+    path : str or path-like
+    model : CVAE
+    optimizer : torch.optim.Optimizer, optional
+        To resume training: then PyTorch's default generator is set back as well.
+    """
+    _check_model(model)
+    content = Path(path).read_bytes()
+    trial, stepper = copy.deepcopy((model, optimizer))
+    try:  # all of it, first on copies
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if damaged := archive.testzip():  # by the checksums, which PyTorch does not look at
+                raise ValueError(f"{damaged} is damaged")
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        epoch = _check_count("epoch", state["epoch"])
+        torch.Generator().set_state(state["generator"])
+        trial.load_state_dict(state["model"])
+        if stepper is not None:
+            if "optimizer" not in state:
+                raise ValueError("it holds no optimizer; give one to save, or none to load")
+            stepper.load_state_dict(copy.deepcopy(state["optimizer"]))
+            for parameter in trial.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+            stepper.step()  # fails on the moments of another kind of optimizer
+    except Exception as error:  # a damaged file fails in many ways
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} is damaged, or of another kind of model: {reason}.") from error
+    model.load_state_dict(state["model"])
+    model.epochs = epoch
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["generator"])
+    return epoch
+
+
+def hello() -> None:
+    """Print a greeting that shows the module was found and imported."""
+    print("Hello from cvae.py!")
+
+
+# -- What makes it fast ----------------------------------------------------------------------------
 
 
 class BatchLoader:
@@ -215,24 +510,29 @@ class BatchLoader:
         Draw a new order for each pass from PyTorch's default generator.
     """
 
-    def __init__(self, images, labels, batch_size, *, shuffle=False):
-        self.images, self.labels = _pair(images, labels)
-        self.batch_size, self.shuffle = _check_positive("batch_size", batch_size), shuffle
+    def __init__(
+        self, images: ArrayLike, labels: ArrayLike, batch_size: int, *, shuffle: bool = False
+    ) -> None:
+        self.images = _rows(images)  # (N, D)
+        self.labels = _labels(labels, images=self.images)  # (N,)
+        self.batch_size, self.shuffle = _check_count("batch_size", batch_size, 1), shuffle
+        if self.images.dtype == torch.uint8 and self.images.max() == 1:
+            raise ValueError("images hold 1 of 255 at most; convert zeros and ones to float.")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         N = len(self.images)
         order = torch.randperm(N) if self.shuffle else torch.arange(N)  # (N,)
         for rows in order.split(self.batch_size):
-            images = _rows(self.images[rows])  # (b, D)
+            images = self.images[rows]  # (b, D)
             yield images / 255 if images.dtype == torch.uint8 else images, self.labels[rows]
 
 
 @torch.no_grad()
-def initialise(model, images, *, label_scale=1.5):
-    """Set a new model's weights so that training starts ahead of PyTorch's default.
+def initialise(model: CVAE, images: ArrayLike, *, label_scale: float = 1.5) -> None:
+    """Set a model's weights anew, so that training starts ahead of PyTorch's default.
 
     1. Weights are normal with variance 2 / fan_in and biases 0 (He et al., 2015).
     2. Weights on the label have standard deviation `label_scale` instead, louder than z. So the
@@ -245,312 +545,81 @@ def initialise(model, images, *, label_scale=1.5):
     ----------
     model : CVAE
         Changed in place, with numbers from PyTorch's default generator.
-    images : uint8 array_like, shape (N, ...), or float in [0, 1]
+    images : array_like, as for `BatchLoader`
     label_scale : float, above 0
     """
-    label_scale = _check_positive("label_scale", label_scale, Real)
-    images = _check_shape("images", _rows(_tensor("images", images)), ("N", model.input_size))
-    mean = images.mean(dim=0, dtype=torch.float32)  # (D,)
-    mean = mean / 255 if images.dtype == torch.uint8 else mean
+    _check_model(model)
+    label_scale = _check_rate("label_scale", label_scale)
+    pixels = _rows(images, model.input_size)  # (N, D)
+    most = 255 if pixels.dtype == torch.uint8 else 1
+    mean = pixels.mean(dim=0, dtype=torch.float32) / most  # (D,)
     _check("the mean of images", mean, ("D",), unit=True)
-    for layer in model.children():
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight"):
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        else:
+            nn.init.zeros_(parameter)
     for layer in (model.fc1, model.fc3):
         layer.weight[:, -model.num_classes :].normal_(0, label_scale)
     nn.init.zeros_(model.fcout.weight)
     model.fcout.bias.copy_(torch.logit(mean.clamp(0.001, 0.999)))
+    model.epochs = 0
 
 
-def train(epoch, model, train_loader, optimizer, num_classes, use_cuda=False):
-    """Make one pass over the training data, with one optimiser step a batch.
-
-    Parameters
-    ----------
-    epoch : int
-        The number of this pass, for messages.
-    model : CVAE
-    train_loader : iterable of (images, labels)
-        Float images (B, ...) in [0, 1] and integer labels (B,).
-    optimizer : torch.optim.Optimizer
-        Of `model`'s parameters.
-    num_classes : int
-        C.
-    use_cuda : bool
-        Move the model to the CUDA device first. To use another device, move the model yourself.
-
-    Returns
-    -------
-    Loss
-        Averages over the images of the pass, while the weights were changing.
-
-    Raises
-    ------
-    ValueError
-        Also if the loader is empty, there is no CUDA device, or the loss is no longer finite.
-    """
-    if use_cuda:
-        if not torch.cuda.is_available():
-            raise ValueError("use_cuda is True but PyTorch finds no CUDA device; pass False.")
-        model.cuda()
-    if tqdm is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
-        train_loader = tqdm(train_loader, f"epoch {epoch}", leave=False)
-    model.train()
-    terms = []
-    for images, labels in train_loader:
-        x, c = _to_model(model, images, labels, num_classes)  # (B, D), (B, C)
-        x_hat, mu, logvar = model(x, c)
-        reconstruction, kl = _loss_terms(x_hat, x, mu, logvar)  # (B,), (B,)
-        optimizer.zero_grad()
-        (reconstruction + kl).mean().backward()
-        optimizer.step()
-        terms.append(torch.stack([reconstruction, kl]).detach())  # (2, B)
-    loss = _mean_loss(terms)
-    if not math.isfinite(loss.total):
-        raise ValueError(f"the loss became {loss.total} in epoch {epoch}; lower the learning rate.")
-    return loss
+# -- Checks ----------------------------------------------------------------------------------------
 
 
-def fit(
-    model,
-    images,
-    labels,
-    *,
-    num_epochs,
-    batch_size=128,
-    learning_rate=3e-3,
-    verbose=False,
-    callback=None,
-):
-    """Train a new model by the recipe that this module recommends.
-
-    `initialise`, then `train` with Adam on shuffled batches. The learning rate falls linearly with
-    the epoch, after a warm-up: epoch e of E runs at ``min(e / 3, 1) (1 - (e - 1) / E)`` times
-    `learning_rate`.
-
-    Parameters
-    ----------
-    model : CVAE
-        Changed in place.
-    images, labels : array_like, as for `BatchLoader`
-    num_epochs, batch_size : int
-    learning_rate : float, above 0
-    verbose : bool
-        Print one line for each epoch.
-    callback : callable, optional
-        Called after each epoch as ``callback(epoch, loss)``, with epochs counted from 1.
-
-    Returns
-    -------
-    list of Loss
-        One for each epoch.
-    """
-    num_epochs = _check_positive("num_epochs", num_epochs)
-    learning_rate = _check_positive("learning_rate", learning_rate, Real)
-    loader = BatchLoader(images, labels, batch_size, shuffle=True)
-    initialise(model, images)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    losses = []
-    for epoch in range(1, num_epochs + 1):
-        warm_up, decay = min(epoch / 3, 1), 1 - (epoch - 1) / num_epochs
-        optimizer.param_groups[0]["lr"] = learning_rate * warm_up * decay
-        losses.append(train(epoch, model, loader, optimizer, model.num_classes))
-        if verbose:
-            print(f"epoch {epoch}: {losses[-1].total:.2f} nats an image")
-        if callback is not None:
-            callback(epoch, losses[-1])
-    return losses
+def _batches(model: CVAE, loader: Iterable, title: str = "") -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each pair of a loader as `_to_model` returns it; with a title, under a bar."""
+    if not isinstance(loader, Iterable):  # a Dataset is none
+        raise TypeError(f"the loader must yield batches, got {type(loader)}; use a DataLoader.")
+    if title and tqdm is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        loader = tqdm(loader, title, leave=False)
+    for batch in loader:
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise TypeError(f"the loader must yield pairs (images, labels), got {type(batch)}.")
+        yield _to_model(model, *batch)
 
 
-@torch.no_grad()
-def evaluate(model, loader, *, seed=0):
-    """Return the mean negative lower bound (14) over a data set, with one z an image.
-
-    Parameters
-    ----------
-    model : CVAE
-    loader : iterable of (images, labels)
-        As for `train`.
-    seed : int
-        Of the noise, which is the same on every device and leaves the default generator alone.
-
-    Returns
-    -------
-    Loss
-        Its expected total is an upper bound on the mean of ``-log p(x | y)``.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    terms = []
-    for images, labels in loader:
-        x, c = _to_model(model, images, labels, model.num_classes)  # (B, D), (B, C)
-        noise = torch.randn(len(x), model.latent_size, generator=generator).to(x)  # (B, m)
-        x_hat, mu, logvar = model(x, c, noise)
-        terms.append(torch.stack(_loss_terms(x_hat, x, mu, logvar)))  # (2, B)
-    return _mean_loss(terms)
-
-
-@torch.no_grad()
-def log_likelihood(model, images, labels, *, num_samples=100, seed=0):
-    """Estimate log p(x | y) by importance sampling from q(z | x, y).
-
-    The estimate ``log 1/K sum_k p(x | z_k, y) p(z_k) / q(z_k | x, y)`` is on average the lower
-    bound (14) for K = 1, rises with K, and tends to log p(x | y) (Burda, Grosse and
-    Salakhutdinov, 2016, eq. 8).
-
-    Parameters
-    ----------
-    model : CVAE
-    images, labels : array_like, as for `train`
-    num_samples : int
-        K.
-    seed : int
-
-    Returns
-    -------
-    float tensor, shape (B,), in nats
-    """
-    generator = torch.Generator().manual_seed(seed)
-    x, c = _to_model(model, images, labels, model.num_classes)  # (B, D), (B, C)
-    mu, logvar = model.recognition_model(x, c)
-    log_weights = []
-    for _ in range(_check_positive("num_samples", num_samples)):
-        noise = torch.randn(mu.shape, generator=generator).to(x)  # (B, m)
-        z = mu + _exp(0.5 * logvar) * noise  # (B, m)
-        reconstruction, _ = _loss_terms(model._decode(z, c), x, mu, logvar)
-        log_ratio = 0.5 * (noise**2 + logvar - z**2).sum(dim=1)  # log p(z) - log q(z | x, y)
-        log_weights.append(log_ratio - reconstruction)  # (B,)
-    return torch.stack(log_weights).logsumexp(dim=0) - math.log(num_samples)
-
-
-@torch.no_grad()
-def generate(model, labels, z=None, *, seed=0):
-    """Return images x_hat of the given classes.
-
-    Parameters
-    ----------
-    model : CVAE
-    labels : integer array_like, shape (B,)
-    z : array_like, shape (B, m), optional
-        Latent codes; drawn from the prior N(0, I) with `seed` if not given.
-    seed : int
-
-    Returns
-    -------
-    float tensor, shape (B, D), values in [0, 1]
-    """
-    weight = model.fc3.weight
-    c = one_hot(labels, model.num_classes).to(weight)  # (B, C)
-    if z is None:
-        generator = torch.Generator().manual_seed(seed)
-        z = torch.randn(len(c), model.latent_size, generator=generator)  # (B, m)
-    z = _check("z", _tensor("z", z).to(weight), (len(c), model.latent_size))
-    return model._decode(z, c)
-
-
-@torch.no_grad()
-def reconstruct(model, images, labels):
-    """Return x_hat (B, D) at the mean of q(z | x, y), for images and labels as `train` takes."""
-    x, c = _to_model(model, images, labels, model.num_classes)  # (B, D), (B, C)
-    mu, _ = model.recognition_model(x, c)
-    return model._decode(mu, c)
-
-
-def save(path, model, optimizer=None, *, epoch=0):
-    """Write a checkpoint, all of it or nothing.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Replaced in one step if it exists.
-    model : CVAE
-    optimizer : torch.optim.Optimizer, optional
-        With it, training can resume. The state of PyTorch's default CPU generator is always kept,
-        so that on the CPU it resumes bit for bit.
-    epoch : int
-        The number of epochs done.
-    """
-    path = Path(path)
-    state = {"model": model.state_dict(), "epoch": epoch, "generator": torch.get_rng_state()}
-    if optimizer is not None:
-        state["optimizer"] = optimizer.state_dict()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        torch.save(state, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def load(path, model, optimizer=None):
-    """Read a checkpoint of `save` into objects built as they were when it was written.
-
-    Parameters
-    ----------
-    path : str or path-like
-    model : CVAE
-    optimizer : torch.optim.Optimizer, optional
-        To resume training: then PyTorch's default generator is set back as well.
-
-    Returns
-    -------
-    int
-        The number of epochs done.
-
-    Raises
-    ------
-    ValueError
-        If the file is no checkpoint, does not fit the model, or lacks what is asked for.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        weights, epoch, generator = state["model"], state["epoch"], state["generator"]
-    except OSError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{path} is no checkpoint written by cvae.save: {error}") from error
-    if optimizer is not None and "optimizer" not in state:
-        raise ValueError(f"{path} holds no optimizer; give one to save, or none to load.")
-    shapes, ours = ({k: v.shape for k, v in s.items()} for s in (weights, model.state_dict()))
-    if shapes != ours:
-        wrong = sorted(set(shapes.items()) ^ set(ours.items()))[0][0]
-        raise ValueError(f"{path} is of another model: {wrong} differs.")
-    if optimizer is not None:  # refuses, if it does, before anything is changed
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(generator)
-    model.load_state_dict(weights)
-    return epoch
-
-
-def _exp(a, limit=50.0):
-    """Return exp(a), continued beyond `limit` as its tangent: finite, and still increasing."""
-    capped = a.clamp(max=limit)
-    return torch.exp(capped) * (1 + a - capped)
-
-
-def _rows(images):
-    """Return images (B, ...) as (B, D)."""
-    return images.flatten(1) if images.dim() > 1 else images
-
-
-def _to_model(model, images, labels, num_classes):
+def _to_model(model: CVAE, images: ArrayLike, labels: ArrayLike) -> tuple[Tensor, Tensor]:
     """Return checked x (B, D) and c (B, C) with the dtype and device of the model's weights."""
+    _check_model(model)
     weight = model.fc1.weight
-    images, labels = _pair(images, labels)
-    x = _check("images", images.to(weight.dtype), ("B", model.input_size), unit=True)  # (B, D)
-    return x.to(weight), one_hot(labels, num_classes).to(weight)
+    x = _check("images", _rows(images, model.input_size).to(weight.dtype), ("B", "D"), unit=True)
+    c = F.one_hot(_labels(labels, model.num_classes, x), model.num_classes)  # (B, C)
+    return x.to(weight), c.to(weight)
 
 
-def _mean_loss(terms):
-    """Return the mean over images of a list of (2, B) tensors."""
-    if not terms:
-        raise ValueError("the loader is empty; it must yield at least one batch.")
-    reconstruction, kl = torch.cat(terms, dim=1).cpu().double().mean(dim=1).tolist()
-    return Loss(reconstruction + kl, reconstruction, kl)
+def _rows(images: ArrayLike, D: int | str = "D") -> Tensor:
+    """Return images (B, ...) as (B, D)."""
+    tensor = _tensor("images", images)
+    return _check_shape("images", tensor.flatten(1) if tensor.dim() > 1 else tensor, ("B", D))
 
 
-def _tensor(name, value):
+def _labels(labels: ArrayLike, C: int | None = None, images: Tensor | None = None) -> Tensor:
+    """Return checked labels (B,) as int64: in 0 .. C - 1, and as many as there are images."""
+    numbers = _check_shape("labels", _tensor("labels", labels), ("B",), ", a class number each")
+    if numbers.is_floating_point() or numbers.dtype == torch.bool:
+        raise TypeError(f"labels must hold integers, got {numbers.dtype}; convert them first.")
+    numbers = numbers.long()
+    if images is not None and len(images) != len(numbers):
+        shapes = f"{tuple(images.shape)} and {tuple(numbers.shape)}"
+        raise ValueError(f"images and labels must be equally many, got shapes {shapes}.")
+    if C is not None and len(outside := numbers[(numbers < 0) | (numbers >= C)]):
+        wanted = f"0 .. {C - 1}, got {outside[0]}"
+        raise ValueError(f"labels must lie in {wanted}; count from 0, or raise num_classes.")
+    return numbers
+
+
+def _tensor(name: str, value: ArrayLike) -> Tensor:
     """Return an array_like of real numbers as a tensor."""
     try:
+        if np.ma.isMaskedArray(value):
+            raise ValueError("its mask would be lost; fill it")
+        if hasattr(value, "__array__") and not isinstance(value, Tensor):
+            array = np.asarray(value)
+            # PyTorch takes no reversed or byte-swapped array, and warns of one that is read-only.
+            value = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
         tensor = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must be a tensor or an array of numbers: {error}") from error
@@ -559,62 +628,74 @@ def _tensor(name, value):
     return tensor
 
 
-def _labels(labels):
-    """Return checked labels (B,) as int64."""
-    labels = _check_shape("labels", _tensor("labels", labels), ("B",))
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise TypeError(f"labels must hold integers, got {labels.dtype}; convert them first.")
-    return labels.long()
-
-
-def _pair(images, labels):
-    """Return images (B, ...) and labels (B,) as tensors, equally many."""
-    images, labels = _tensor("images", images), _labels(labels)
-    if images.shape[:1] != labels.shape:
-        shapes = f"shapes {tuple(images.shape)} and {tuple(labels.shape)}"
-        raise ValueError(f"images and labels must be equally many, got {shapes}.")
-    return images, labels
-
-
-def _check(name, tensor, shape, like=None, *, unit=False):
+def _check(
+    name: str, tensor: Tensor, shape: Sequence, like: Tensor | None = None, *, unit: bool = False
+) -> Tensor:
     """Return a tensor of finite floats; if `unit`, of pixels in [0, 1], an image a row."""
-    if not isinstance(tensor, torch.Tensor):
+    if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}; convert it.")
     if not tensor.is_floating_point():
-        remedy = "divide 8-bit images by 255" if unit else "convert it with .float()"
+        remedy = "divide 8-bit images by 255" if unit else "use .float(), for labels one_hot"
         raise TypeError(f"{name} must hold floats, got {tensor.dtype}; {remedy}.")
     if like is not None and (tensor.dtype, tensor.device) != (like.dtype, like.device):
         wanted, got = (f"{t.dtype} on {t.device}" for t in (like, tensor))
         raise TypeError(f"{name} must be {wanted}, got {got}; convert it with .to().")
-    tensor = _check_shape(name, _rows(tensor) if unit else tensor, shape)
+    tensor = _check_shape(name, tensor.flatten(1) if unit and tensor.dim() > 1 else tensor, shape)
     low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()  # one wait for the device
     limits = (0, 1) if unit else (-sys.float_info.max, sys.float_info.max)
     if not limits[0] <= low <= high <= limits[1]:  # also when NaN
         wanted = "lie in [0, 1]" if unit else "be finite"
-        remedy = "if training gave it, lower the learning rate"
+        remedy = "replace such values; if training gave them, lower the learning rate"
         if unit and high < math.inf:
-            remedy = "divide 8-bit images by 255"
+            remedy = "divide 8-bit images by 255, pass logits through a sigmoid"
         raise ValueError(f"{name} must {wanted}, got {low:g} to {high:g}; {remedy}.")
     return tensor
 
 
-def _check_shape(name, tensor, shape):
+def _check_shape(name: str, tensor: Tensor, shape: Sequence, what: str = "") -> Tensor:
     """Return the tensor if it has this shape, in which a letter stands for any length above 0."""
     fits = [isinstance(n, str) or n == k for n, k in zip(shape, tensor.shape, strict=False)]
     if len(shape) != tensor.dim() or not all(fits):
-        wanted = str(tuple(shape)).replace("'", "")
+        wanted = str(tuple(shape)).replace("'", "") + what
         raise ValueError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}.")
     if tensor.numel() == 0:
         raise ValueError(f"{name} is empty (shape {tuple(tensor.shape)}); give at least one row.")
     return tensor
 
 
-def _check_positive(name, value, kind=Integral):
-    """Return a size as an int, or for ``kind=Real`` a number as a float."""
-    if isinstance(value, bool) or not isinstance(value, kind):
-        noun = "an integer" if kind is Integral else "a number"
-        raise TypeError(f"{name} must be {noun}, got {value!r}.")
+def _check_model(model: CVAE) -> None:
+    """Refuse what is no model of this module."""
+    if not isinstance(getattr(model, "fc_mu", None), nn.Module):
+        raise TypeError(f"model must be a CVAE, got {type(model).__name__}; make one first.")
+
+
+def _check_rate(name: str, value: float) -> float:
+    """Return the value as a finite float above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
     if not 0 < value < math.inf:
-        bound = "at least 1" if kind is Integral else "above 0 and finite"
-        raise ValueError(f"{name} must be {bound}, got {value}.")
-    return int(value) if kind is Integral else float(value)
+        raise ValueError(f"{name} must be above 0 and finite, got {value}.")
+    return float(value)
+
+
+def _check_count(name: str, value: int, minimum: int = 0) -> int:
+    """Return the value as an int of at least the minimum."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}.")
+    return int(value)
+
+
+def _check_callback(callback: Callable | None) -> None:
+    """Refuse a callback that cannot be called with three arguments."""
+    if callback is None:
+        return
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}.")
+    try:
+        inspect.signature(callback).bind(0, 0.0, None)
+    except ValueError:  # a built-in that does not tell its signature
+        return
+    except TypeError as error:
+        raise TypeError(f"callback must take (iteration, objective, state): {error}.") from None

@@ -1,15 +1,20 @@
-"""cvae.py against closed forms, quadrature, torch.distributions and finite differences."""
+"""cvae.py and its textbook against closed forms, quadrature, torch.distributions and autograd."""
 
+import copy
+import itertools
 import math
 import os
 import sys
+import threading
 
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.utils.data import DataLoader, TensorDataset
 
 import cvae
+import textbook.cvae
 
 D, M, C = 24, 3, 4  # pixels, latent dimensions, classes
 
@@ -22,9 +27,14 @@ def seeded():
         yield
 
 
-def small_model(**sizes):
+@pytest.fixture(params=[cvae, textbook.cvae], ids=["module", "textbook"])
+def implementation(request):
+    return request.param
+
+
+def small_model(implementation=cvae, **sizes):
     defaults = {"input_size": D, "latent_size": M, "num_classes": C, "hidden_units": 16}
-    return cvae.CVAE(**(defaults | sizes))
+    return implementation.CVAE(**(defaults | sizes))
 
 
 def small_data(n=64):
@@ -37,9 +47,19 @@ def small_data(n=64):
     return images, labels
 
 
-def fit(model, epochs, *, optimizer=None, rates=None, batch_size=16, first=1):
-    loader = cvae.BatchLoader(*small_data(), batch_size, shuffle=True)
-    optimizer = optimizer or torch.optim.Adam(model.parameters(), lr=1e-2)
+def tensors(n=64, dtype=torch.float32):
+    """The small data as x (n, D) and c (n, C)."""
+    images, labels = small_data(n)
+    return torch.tensor(images).to(dtype) / 255, torch.eye(C, dtype=dtype)[labels]
+
+
+def adam(model, **options):
+    return torch.optim.Adam(model.parameters(), **({"lr": 1e-2} | options))
+
+
+def train(model, epochs, *, optimizer=None, rates=None, first=1):
+    loader = cvae.BatchLoader(*small_data(), 16, shuffle=True)
+    optimizer = optimizer or adam(model)
     losses = []
     for epoch in range(first, first + epochs):
         if rates:
@@ -48,74 +68,59 @@ def fit(model, epochs, *, optimizer=None, rates=None, batch_size=16, first=1):
     return losses
 
 
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 # The model
 
 
-def test_print_shows_the_layers_of_the_write_up():
-    model = cvae.CVAE(input_size=784, latent_size=20, num_classes=10)
-    layers = [
-        (name, (part.in_features, part.out_features)) for name, part in model.named_children()
-    ]
-    assert layers == [
-        ("fc1", (794, 400)),
-        ("fc2", (400, 400)),
-        ("fc_mu", (400, 20)),
-        ("fc_logvar", (400, 20)),
-        ("fc3", (30, 400)),
-        ("fc4", (400, 400)),
-        ("fcout", (400, 784)),
-    ]
+def test_print_shows_the_layers_of_the_write_up(implementation):
+    model = implementation.CVAE(input_size=784, latent_size=20, num_classes=10)
+    layers = [f"{n} {part.in_features}->{part.out_features}" for n, part in model.named_children()]
+    encoder = ["fc1 794->400", "fc2 400->400", "fc_mu 400->20", "fc_logvar 400->20"]
+    assert layers == [*encoder, "fc3 30->400", "fc4 400->400", "fcout 400->784"]
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_shapes_and_dtypes(batch, dtype):
-    model = small_model().to(dtype)
-    x = torch.rand(batch, 4, 6, dtype=dtype)
-    c = cvae.one_hot(torch.zeros(batch, dtype=torch.long), C).to(dtype)
-    x_hat, mu, logvar = model(x, c)
-    assert x_hat.shape == (batch, D) and mu.shape == logvar.shape == (batch, M)
-    assert x_hat.dtype == mu.dtype == logvar.dtype == dtype
-    assert x_hat.min() >= 0 and x_hat.max() <= 1
-    loss = cvae.loss_function(x_hat, x, mu, logvar)
-    assert loss.shape == () and loss.dtype == dtype
-
-
-def test_both_networks_are_the_products_they_say():
-    model = small_model().double()
-    w = {name: p.detach().numpy() for name, p in model.named_parameters()}
+def test_both_networks_are_the_products_they_say(implementation):
+    model, (x, c), z = small_model(implementation), tensors(5), torch.randn(5, M)
+    w = dict(model.named_parameters())
 
     def layer(name, h):
         return h @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
-    x, c, z = np.random.default_rng(1).random((5, D)), np.eye(C)[[0, 1, 2, 3, 0]], np.ones((5, M))
-    h = np.maximum(layer("fc2", np.maximum(layer("fc1", np.hstack([x, c])), 0)), 0)
-    mu, logvar = model.recognition_model(torch.tensor(x), torch.tensor(c))
-    np.testing.assert_allclose(mu.detach(), layer("fc_mu", h), rtol=1e-12)
-    np.testing.assert_allclose(logvar.detach(), layer("fc_logvar", h), rtol=1e-12)
-    h = np.maximum(layer("fc4", np.maximum(layer("fc3", np.hstack([z, c])), 0)), 0)
-    for decode in (model.generative_model, model.generation_model):
-        x_hat = decode(torch.tensor(z), torch.tensor(c))
-        np.testing.assert_allclose(x_hat.detach(), sigmoid(layer("fcout", h)), rtol=1e-12)
+    h = layer("fc2", layer("fc1", torch.hstack([x, c])).clamp(min=0)).clamp(min=0)
+    expected = layer("fc_mu", h), layer("fc_logvar", h)
+    torch.testing.assert_close(model.recognition_model(x, c), expected)
+    h = layer("fc4", layer("fc3", torch.hstack([z, c])).clamp(min=0)).clamp(min=0)
+    torch.testing.assert_close(model.generative_model(z, c), 1 / (1 + (-layer("fcout", h)).exp()))
 
 
-def test_gradients_reach_every_parameter():
-    model = small_model()
-    x, c = torch.rand(20, D), cvae.one_hot(torch.arange(20) % C, C)
-    x_hat, mu, logvar = model(x, c)
-    cvae.loss_function(x_hat, x, mu, logvar).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad.abs().max() > 0, name
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_loss_and_gradients_are_those_of_torch_distributions(implementation, dtype):
+    model, (x, c) = small_model(implementation).to(dtype), tensors(20, dtype)
+    torch.manual_seed(1)
+    x_hat, mu, logvar = model(x.reshape(20, 4, 6), c)
+    loss = implementation.loss_function(x_hat, x.reshape(20, 4, 6), mu, logvar)
+    torch.manual_seed(1)
+    q = Normal(mu, torch.exp(logvar / 2))
+    p = Bernoulli(model.generative_model(q.rsample(), c), validate_args=False)  # grey pixels
+    expected = (kl_divergence(q, Normal(0.0, 1.0)).sum(1) - p.log_prob(x).sum(1)).mean()
+    assert loss.shape == () and loss.dtype == dtype and x_hat.shape == x.shape
+    rtol = 1e-9 if dtype == torch.float64 else 1e-4
+    torch.testing.assert_close(loss, expected, rtol=rtol, atol=0)
+    for parameter in model.parameters():
+        ours, theirs = (
+            torch.autograd.grad(a, parameter, retain_graph=True)[0] for a in (loss, expected)
+        )
+        torch.testing.assert_close(ours, theirs, rtol=rtol, atol=1e-3 * rtol)
+        assert ours.abs().max() > 0
 
 
-def test_reparametrize_has_the_mean_and_variance_asked_for():
+def test_reparametrize_has_the_mean_and_variance_asked_for(implementation):
     mu, logvar = torch.tensor([-2.0, 0.0, 3.0]), torch.tensor([-3.0, 0.0, 1.5])
     n = 200_000
-    z = small_model().reparametrize(mu.expand(n, M), logvar.expand(n, M)).double()
+    z = small_model(implementation).reparametrize(mu.expand(n, M), logvar.expand(n, M)).double()
     sigma = torch.exp(0.5 * logvar).double()
     # Five standard errors: sigma / sqrt(n) of the mean, var * sqrt(2 / n) of the variance.
     assert torch.all((z.mean(0) - mu).abs() < 5 * sigma / math.sqrt(n))
@@ -124,55 +129,22 @@ def test_reparametrize_has_the_mean_and_variance_asked_for():
     assert covariance.abs().max() < 5 * math.sqrt(2 / n)
 
 
-def test_reparametrize_takes_noise_and_passes_gradients():
-    mu = torch.randn(4, M, dtype=torch.float64, requires_grad=True)
-    logvar = torch.randn(4, M, dtype=torch.float64, requires_grad=True)
-    noise = torch.randn(4, M, dtype=torch.float64)
-    model = small_model()
-    np.testing.assert_allclose(
-        model.reparametrize(mu, logvar, noise).detach(),
-        (mu + torch.exp(logvar / 2) * noise).detach(),
-        rtol=1e-14,
-    )
-    assert torch.autograd.gradcheck(model.reparametrize, (mu, logvar, noise))
-
-
-def test_sizes_may_be_numpy_integers():
-    assert small_model(latent_size=np.int64(7)).fc_mu.out_features == 7
+def test_noise_can_be_given():
+    model, (x, c), noise = small_model(), tensors(4), torch.randn(4, M)
+    x_hat, mu, logvar = model(x, c.double(), noise)  # codes of another dtype are converted
+    z = mu + torch.exp(logvar / 2) * noise
+    torch.testing.assert_close(model.reparametrize(mu, logvar, noise), z)
+    torch.testing.assert_close(x_hat, model.generative_model(z, c))
 
 
 # The loss
 
 
-def test_loss_is_equation_14_in_float64():
-    rng = np.random.default_rng(2)
-    x_hat, x = rng.uniform(0.01, 0.99, (7, D)), rng.random((7, D))
-    mu, logvar = rng.normal(size=(7, M)), rng.normal(size=(7, M))
-    cross_entropy = -(x * np.log(x_hat) + (1 - x) * np.log(1 - x_hat))
-    kl = 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar)
-    expected = sum(cross_entropy[i].sum() + kl[i].sum() for i in range(7)) / 7
-    for dtype, rtol in ((torch.float64, 1e-13), (torch.float32, 1e-6)):
-        arguments = [torch.tensor(a, dtype=dtype) for a in (x_hat, x, mu, logvar)]
-        assert cvae.loss_function(*arguments).item() == pytest.approx(expected, rel=rtol)
-
-
-def test_kl_is_that_of_torch_distributions_and_zero_at_the_prior():
-    mu, logvar = 3 * torch.randn(50, M).double(), 3 * torch.randn(50, M).double()
-    q = torch.distributions.Normal(mu, torch.exp(0.5 * logvar))
-    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
-    x = torch.rand(50, D).double()
-    _, kl = cvae.loss_terms(x, x, mu, logvar)
-    torch.testing.assert_close(kl, expected, rtol=1e-12, atol=0)
-    _, kl = cvae.loss_terms(x, x, torch.zeros(50, M), torch.zeros(50, M))
-    assert torch.equal(kl, torch.zeros(50))
-
-
-def test_loss_gradient_by_finite_differences():
-    x = torch.rand(3, D, dtype=torch.float64)
-    x_hat = torch.empty(3, D, dtype=torch.float64).uniform_(0.1, 0.9).requires_grad_()
-    mu = torch.randn(3, M, dtype=torch.float64, requires_grad=True)
-    logvar = torch.randn(3, M, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(cvae.loss_function, (x_hat, x, mu, logvar))
+def test_the_kl_term_is_zero_at_the_prior_and_that_of_torch_distributions_far_off():
+    mu, logvar, x, zero = 3 * torch.randn(50, M), 3 * torch.randn(50, M), *torch.zeros(2, 50, M)
+    expected = kl_divergence(Normal(mu, torch.exp(0.5 * logvar)), Normal(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(cvae.loss_terms(x, x, mu, logvar)[1], expected)
+    assert torch.equal(cvae.loss_terms(x, x, zero, zero)[1], torch.zeros(50))
 
 
 def test_saturated_pixels_stay_finite():
@@ -195,17 +167,50 @@ def test_extreme_log_variances_stay_finite_and_are_pulled_back(value):
     assert torch.isfinite(loss)
     assert torch.isfinite(mu.grad).all() and torch.isfinite(logvar.grad).all()
     assert torch.all(logvar.grad * value > 0)  # a descent step leads back towards 0
+    if value > 0:  # from 50 on, the exponential goes on as its tangent
+        a, tangent = torch.tensor([49.0, 50.0, value]).double(), math.exp(50) * (value - 49)
+        assert cvae._exp(a).tolist() == pytest.approx([math.exp(49), math.exp(50), tangent])
 
 
 # Labels and batches
 
 
-def test_one_hot():
-    expected = np.eye(5, dtype=np.float32)[[3, 0, 4]]
-    for labels in ([3, 0, 4], np.uint16([3, 0, 4]), torch.tensor([3, 0, 4], dtype=torch.int32)):
-        rows = cvae.one_hot(labels, 5)
-        assert rows.dtype == torch.float32
-        np.testing.assert_array_equal(rows, expected)
+def test_one_hot(implementation):
+    labels = torch.tensor([3, 0, 4])
+    rows = implementation.one_hot(labels, 5)
+    assert rows.dtype == torch.float32 and torch.equal(rows, torch.eye(5)[labels])
+    if implementation is cvae:
+        for given in ([3, 0, 4], np.uint16([3, 0, 4]), labels.to(torch.int32)):
+            assert torch.equal(cvae.one_hot(given, 5, False), rows)
+
+
+def test_cuda_is_used_when_asked_for(monkeypatch):
+    x, model, moved = torch.rand(2, D), small_model(), []
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda self: moved.append(self) or self)
+    for call in (
+        lambda use_cuda: cvae.to_var(x, use_cuda),
+        lambda use_cuda: cvae.one_hot([0], C, use_cuda),
+        lambda use_cuda: cvae.train(1, model, [(x, [0, 1])], adam(model), C, use_cuda),
+    ):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        call(False)
+        with pytest.raises(ValueError, match="use_cuda is True, but there is no CUDA device"):
+            call(True)
+        assert not moved
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        call(True)
+        assert moved.pop() is not None
+
+
+def test_the_calls_of_the_courses_notebook():
+    model = cvae.CVAE(input_size=D, latent_size=M, num_classes=C, hidden_units=16)
+    loader = DataLoader(TensorDataset(torch.rand(10, 1, 4, 6), torch.arange(10) % C), batch_size=4)
+    before = weights(model)
+    cvae.train(1, model, loader, adam(model), C, False)
+    assert not torch.equal(weights(model), before)
+    c, z = cvae.to_var(torch.eye(C), False), cvae.to_var(torch.randn(C, M), False)
+    assert torch.equal(cvae.one_hot(torch.arange(C), C, False), c)
+    assert model.generation_model(z, c).data.cpu().numpy().shape == (C, D)
 
 
 def test_loader_gives_every_image_once_with_its_label():
@@ -221,151 +226,188 @@ def test_loader_gives_every_image_once_with_its_label():
         assert torch.equal(y, torch.tensor(labels)) is not shuffle
 
 
-def test_loader_flattens_and_leaves_floats_alone():
+def test_loader_flattens_and_leaves_floats_alone_and_refuses_bytes_of_0_and_1():
     images = torch.rand(5, 4, 6)
     ((x, _),) = cvae.BatchLoader(images, torch.arange(5), 8)
     assert torch.equal(x, images.flatten(1))
+    for level in (0, 2):  # black, or very dark
+        cvae.BatchLoader(level * np.eye(4, dtype=np.uint8), range(4), 2)
+    with pytest.raises(ValueError, match="convert zeros and ones to float"):
+        cvae.BatchLoader(np.eye(4, dtype=np.uint8), range(4), 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_fit_takes_arrays_in_any_layout():
+    images, labels = small_data()
+    unit, losses = (images / 255).astype(np.float32), []
+    for pictures, numbers in (
+        (images, labels),
+        (images[::-1].copy()[::-1], labels[::-1].copy()[::-1]),
+        (unit.astype(">f4"), labels.astype(">i2")),
+        (np.broadcast_to(unit, (1, 64, D))[0], np.broadcast_to(labels, (1, 64))[0]),  # read-only
+    ):
+        torch.manual_seed(0)
+        losses.append(cvae.fit(small_model(), pictures, numbers, num_epochs=1)[0].total)
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-6)
 
 
 # Training
 
 
-@pytest.mark.parametrize("initialise", [False, True])
-def test_training_lowers_the_loss_and_reports_its_terms(initialise):
-    model = small_model()
-    if initialise:
-        cvae.initialise(model, small_data()[0])
-    losses = fit(model, 30)
-    assert losses[-1].total < losses[0].total - 1
-    for loss in losses:
-        assert loss.total == pytest.approx(loss.reconstruction + loss.kl)
-        assert loss.kl >= 0
-
-
-def test_train_averages_over_images_and_takes_the_steps_of_a_plain_loop():
+def test_train_takes_the_textbooks_steps_and_averages_over_images():
     images, labels = small_data(10)
-    x, c = torch.tensor(images).float() / 255, torch.eye(C)[labels]
-    model, oracle = small_model(), small_model()
-    oracle.load_state_dict(model.state_dict())
+    model, plain = small_model(), small_model(textbook.cvae)
+    plain.load_state_dict(model.state_dict())
+    loader = cvae.BatchLoader(images, labels, 4)  # batches of 4, 4 and 2
     torch.manual_seed(5)
-    loss = cvae.train(
-        1,
-        model,
-        cvae.BatchLoader(images, labels, 4),
-        torch.optim.SGD(model.parameters(), lr=0.01),
-        C,
-    )
+    cvae.train(1, model, loader, torch.optim.SGD(model.parameters(), lr=0.01), C)
     torch.manual_seed(5)
-    optimizer, total = torch.optim.SGD(oracle.parameters(), lr=0.01), 0.0
-    for rows in (slice(0, 4), slice(4, 8), slice(8, 10)):
-        step = cvae.loss_function(*_reorder(oracle(x[rows], c[rows]), x[rows]))
-        total += step.item() * len(x[rows])
-        optimizer.zero_grad()
-        step.backward()
-        optimizer.step()
-    assert loss.total == pytest.approx(total / 10, rel=1e-6)
-    for p, q in zip(model.parameters(), oracle.parameters(), strict=True):
-        torch.testing.assert_close(p, q)
+    textbook.cvae.train(1, plain, loader, torch.optim.SGD(plain.parameters(), lr=0.01), C)
+    torch.testing.assert_close(weights(model), weights(plain))
+
+    still = torch.optim.SGD([model.fc1.bias], lr=0.0)  # of some parameters
+    torch.manual_seed(5)
+    got = cvae.train(1, model, loader, still, C)
+    torch.manual_seed(5)
+    terms = []
+    for x, k in loader:
+        x_hat, mu, logvar = model(x, torch.eye(C)[k])
+        terms.append(torch.stack(cvae.loss_terms(x_hat, x, mu, logvar)))
+    expected = torch.cat(terms, dim=1).mean(dim=1)
+    assert got[1:] == pytest.approx(expected.tolist(), rel=1e-6)
+    assert got.total == got.reconstruction + got.kl
 
 
-def _reorder(output, x):
-    x_hat, mu, logvar = output
-    return x_hat, x, mu, logvar
-
-
-def test_train_accepts_a_torch_data_loader_of_pictures():
-    x = torch.rand(10, 1, 4, 6)
-    loader = DataLoader(TensorDataset(x, torch.arange(10) % C), batch_size=4)
-    model = small_model()
-    before = model.fcout.bias.clone()
-    loss = cvae.train(1, model, loader, torch.optim.Adam(model.parameters()), C, use_cuda=False)
-    assert math.isfinite(loss.total) and not torch.equal(before, model.fcout.bias)
-
-
-def test_train_refuses_an_absent_device_and_a_diverging_run(monkeypatch):
-    model = small_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="use_cuda"):
-        cvae.train(1, model, [], optimizer, C, use_cuda=True)
-    with pytest.raises(ValueError, match="lower the learning rate"):
-        fit(model, 3, optimizer=optimizer)
-
-
-def test_train_refuses_a_loss_that_overflowed():
-    model = small_model()
-    torch.nn.init.constant_(model.fc_mu.bias, 1e30)  # whose square is above float32
-    loader = cvae.BatchLoader(*small_data(8), 8)
-    with pytest.raises(ValueError, match="the loss became inf in epoch 3"):
-        cvae.train(3, model, loader, torch.optim.SGD(model.parameters(), lr=0.0), C)
-
-
-def test_a_batch_of_one_trains():
-    model = small_model()
-    loader = cvae.BatchLoader(*small_data(1), 1)
-    loss = cvae.train(1, model, loader, torch.optim.Adam(model.parameters()), C)
-    assert math.isfinite(loss.total)
-
-
-def test_progress_bar_is_silent_away_from_a_terminal(capsys):
-    fit(small_model(), 1)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_trains_at_a_terminal_without_tqdm(monkeypatch):
-    monkeypatch.setattr(cvae, "tqdm", None)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    fit(small_model(), 1)
-
-
-def test_one_seed_makes_a_run_repeatable():
+def test_training_lowers_the_loss_and_a_seed_makes_it_repeatable():
     runs = []
     for seed in (7, 7, 8):
         torch.manual_seed(seed)
-        model = small_model()
-        cvae.initialise(model, small_data()[0])
-        runs.append((fit(model, 2), torch.cat([p.flatten() for p in model.parameters()])))
-    assert runs[0][0] == runs[1][0] and torch.equal(runs[0][1], runs[1][1])
-    assert runs[0][0] != runs[2][0]
+        runs.append((train(small_model(), 6), torch.rand(1)))
+    assert runs[0] == runs[1] and runs[0] != runs[2]
+    losses = runs[0][0]
+    assert losses[-1].total < losses[0].total - 1 and min(loss.kl for loss in losses) >= 0
+
+
+def test_a_line_is_left_under_a_progress_bar_and_without_one(monkeypatch, capsys):
+    for terminal, tqdm in itertools.product((False, True), (cvae.tqdm, None)):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        monkeypatch.setattr(cvae, "tqdm", tqdm)
+        (loss,) = train(small_model(), 1)
+        printed = capsys.readouterr()
+        assert printed.out == f"epoch 1: mean loss {loss.total:.2f} nats an image\n"
+        assert ("epoch 1" in printed.err) == (terminal and tqdm is not None)
+
+
+@pytest.mark.parametrize("rate", [30.0, 1e30])
+def test_training_that_diverges_ends_in_an_error(rate):
+    model = small_model()
+    with pytest.raises(ValueError, match="lower the learning rate"):
+        train(model, 3, optimizer=adam(model, lr=rate))
+    with pytest.raises(ValueError, match="lower the learning rate"):
+        cvae.fit(small_model(), *small_data(), num_epochs=3, learning_rate=rate)
+
+
+@pytest.mark.parametrize(("mu", "diverges"), [(72.0, False), (75.0, True), (1e30, True)])
+def test_a_loss_above_100_nats_a_pixel_and_latent_dimension_is_divergence(mu, diverges):
+    model = small_model()
+    for layer in (model.fc_mu, model.fc_logvar, model.fc3):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    torch.nn.init.constant_(model.fc_mu.bias[:1], mu)  # a KL of mu^2 / 2: 2592, 2812, infinity
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    if diverges:
+        with pytest.raises(ValueError, match="the mean loss became .* in epoch 3: .*lower the"):
+            train(model, 1, optimizer=optimizer, first=3)
+    else:
+        assert 2592 < train(model, 1, optimizer=optimizer)[0].total < 100 * (D + M)
+
+
+def test_mistakes_that_would_teach_a_model_nothing_are_refused():
+    model, (x, c) = small_model(), tensors(4)
+    x_hat, mu, logvar = model(x, c)
+    with pytest.raises(ValueError, match="pass x_hat first"):
+        cvae.loss_function(x, x_hat, mu, logvar)
+    good = {"epoch": 1, "model": model, "train_loader": [(x, [0, 1, 2, 3])], "num_classes": C}
+    for argument, bad, words in (
+        ("optimizer", adam(small_model()), "optimizer holds no parameter of model"),
+        ("optimizer", 1e-3, "optimizer must .* got float"),
+        ("num_classes", C + 1, "num_classes must be the model's 4, got 5"),
+        ("model", cvae.CVAE, "model must be a CVAE, got type"),
+        ("train_loader", TensorDataset(x), "got .*TensorDataset.*; use a DataLoader"),
+        ("train_loader", DataLoader(TensorDataset(x)), "pairs .images, labels., got .*list"),
+        ("train_loader", (x, c), "pairs .images, labels., got .*Tensor"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            cvae.train(**({"optimizer": adam(model)} | good | {argument: bad}))
+    assert model.epochs == 0
+
+
+# The recipe
 
 
 def test_initialise_starts_at_the_mean_image_with_a_loud_label():
-    images, labels = small_data()
-    x, c = torch.tensor(images).float() / 255, cvae.one_hot(labels, C)
-    for given in (images, x):
+    x, c = tensors()
+    for given in (small_data()[0], x):
         model = small_model(hidden_units=400)
         cvae.initialise(model, given, label_scale=2.0)
         x_hat, _, _ = model(x, c)
         torch.testing.assert_close(x_hat, x.mean(0).expand_as(x_hat))
-        for layer in (model.fc1, model.fc3):
-            others, label = layer.weight.split([layer.in_features - C, C], dim=1)
-            assert label.std().item() == pytest.approx(2.0, rel=0.1)
+        for name in ("fc1", "fc2", "fc3", "fc4", "fc_mu", "fc_logvar"):
+            layer, labels = getattr(model, name), C * (name in ("fc1", "fc3"))
+            others, label = layer.weight.split([layer.in_features - labels, labels], dim=1)
             assert others.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.1)
+            assert not labels or label.std().item() == pytest.approx(2.0, rel=0.1)
+            assert not layer.bias.any()
+    cvae.initialise(model, np.zeros((1, D)))
+    assert model.fcout.bias.tolist() == pytest.approx([math.log(0.001 / 0.999)] * D)
 
 
-def test_fit_is_its_parts_in_order():
-    images, labels = small_data()
+def test_fit_is_its_parts_in_order(capsys):
+    data, model, seen = small_data(), small_model(), []
+    options = {"num_epochs": 4, "batch_size": 16, "learning_rate": 1e-2, "verbose": True}
     torch.manual_seed(3)
-    model, seen = small_model(), []
-    losses = cvae.fit(
-        model,
-        images,
-        labels,
-        num_epochs=4,
-        batch_size=16,
-        learning_rate=1e-2,
-        callback=lambda epoch, loss: seen.append((epoch, loss)),
-    )
-    assert seen == list(enumerate(losses, start=1))
+    losses = cvae.fit(model, *data, callback=lambda *call: seen.append(call), **options)
+    assert seen == [(e, loss.total, model) for e, loss in enumerate(losses)]
+    lines = [f"iteration {e}: mean loss {x.total:.2f} nats an image" for e, x in enumerate(losses)]
+    assert capsys.readouterr().out.splitlines() == lines
 
     torch.manual_seed(3)
-    other = small_model()
-    cvae.initialise(other, images)
-    optimizer = torch.optim.Adam(other.parameters(), lr=1e-2)
-    factors = (1 / 3, 2 / 3 * 3 / 4, 2 / 4, 1 / 4)  # warm-up times decay
-    by_hand = fit(other, 4, optimizer=optimizer, rates=[1e-2 * factor for factor in factors])
-    for loss, expected in zip(losses, by_hand, strict=True):
+    cvae.initialise(model, data[0])
+    rates = [1e-2 / 3, 1e-2 * 2 / 3 * 3 / 4, 1e-2 * 2 / 4, 1e-2 / 4]  # warm-up times decay
+    for loss, expected in zip(losses, train(model, 4, rates=rates), strict=True):
         assert tuple(loss) == pytest.approx(tuple(expected), rel=1e-4)
+
+
+def test_fit_stops_when_its_callback_says_so_and_never_starts_with_bad_input(capsys):
+    (images, labels), stop = small_data(), lambda epoch, *_: epoch == 1
+    losses = cvae.fit(small_model(), images, labels, num_epochs=9, callback=stop)
+    assert len(losses) == 2 and capsys.readouterr() == ("", "")
+    model = small_model()
+    before = weights(model)
+    for callback in (5, lambda: None, lambda epoch, loss: None):
+        with pytest.raises(TypeError, match="callback must"):
+            cvae.fit(model, images, labels, num_epochs=1, callback=callback)
+    labels[-1] = C
+    with pytest.raises(ValueError, match="labels must lie in 0 .. 3, got 4; count from 0"):
+        cvae.fit(model, images, labels, num_epochs=1, batch_size=2)
+    assert torch.equal(weights(model), before)
+
+
+def test_fit_refuses_to_undo_a_training(tmp_path):
+    model = small_model()
+    train(model, 2)
+    cvae.save(tmp_path / "model.pt", model)
+    cvae.load(tmp_path / "model.pt", loaded := small_model())
+    for trained in (model, loaded, copy.deepcopy(model)):
+        before = weights(trained)
+        with pytest.raises(ValueError, match="model had 2 epochs; go on with train, or fit a new"):
+            cvae.fit(trained, *small_data(), num_epochs=1)
+        assert torch.equal(weights(trained), before)
+    train(loaded, 1)
+    assert loaded.epochs == 3
+    cvae.initialise(loaded, small_data()[0])
+    cvae.fit(loaded, *small_data(), num_epochs=1)
+    assert loaded.epochs == 1
 
 
 # The trained model
@@ -386,37 +428,31 @@ def test_generation_follows_the_label_whatever_the_noise(trained):
     assert images.shape == (100, D) and not images.requires_grad
     blocks = images.reshape(100, C, 6).mean(2)  # (100, C), brightness of each class's pixels
     assert torch.equal(blocks.argmax(1), labels)
-
-
-def test_generate_takes_codes_or_a_seed(trained):
-    z = torch.randn(3, M)
-    again = trained.generative_model(z, torch.eye(C)[:3])
-    assert torch.equal(cvae.generate(trained, [0, 1, 2], z), again)
-    a, b, c = (cvae.generate(trained, [1, 1], seed=seed) for seed in (0, 0, 1))
-    assert torch.equal(a, b) and not torch.equal(a, c)
+    assert torch.equal(cvae.generate(trained, labels, seed=3), images)
+    assert not torch.equal(cvae.generate(trained, labels), images)
+    z, c = torch.randn(C, M), torch.eye(C)
+    again = cvae.generate(trained, range(C), z.double().numpy())
+    assert torch.equal(again, trained.generative_model(z, c))
 
 
 def test_reconstruct_decodes_the_mean_code(trained):
-    images, labels = small_data(8)
-    x = torch.tensor(images).float() / 255
-    c = cvae.one_hot(labels, C)
-    mu, _ = trained.recognition_model(x, c)
-    assert torch.equal(cvae.reconstruct(trained, x, labels), trained.generative_model(mu, c))
-    assert (cvae.reconstruct(trained, x, labels) - x).abs().mean() < 0.1
+    (x, c), labels = tensors(8), np.arange(8) % C
+    images = cvae.reconstruct(trained, x, labels)
+    assert torch.equal(images, trained.generative_model(trained.recognition_model(x, c)[0], c))
+    assert (images - x).abs().mean() < 0.1
 
 
 def test_evaluate_is_the_mean_loss_and_leaves_the_default_generator_alone(trained):
-    images, labels = small_data(10)
-    state = torch.get_rng_state()
-    got = cvae.evaluate(trained, cvae.BatchLoader(images, labels, 10), seed=4)
+    data, (x, c), state = small_data(10), tensors(10), torch.get_rng_state()
+    got, again, parts = (
+        cvae.evaluate(trained, cvae.BatchLoader(*data, batch_size), seed=4)
+        for batch_size in (10, 10, 3)
+    )
     assert torch.equal(state, torch.get_rng_state())
-    x, c = torch.tensor(images).float() / 255, cvae.one_hot(labels, C)
     noise = torch.randn(10, M, generator=torch.Generator().manual_seed(4))
-    expected = cvae.loss_function(*_reorder(trained(x, c, noise), x)).item()
-    assert got.total == pytest.approx(expected, rel=1e-6)
-    assert got == cvae.evaluate(trained, cvae.BatchLoader(images, labels, 10), seed=4)
-    in_parts = cvae.evaluate(trained, cvae.BatchLoader(images, labels, 3), seed=4)
-    assert in_parts.kl == pytest.approx(got.kl, rel=1e-5)  # the term that has no noise
+    x_hat, mu, logvar = trained(x, c, noise)
+    assert got.total == pytest.approx(cvae.loss_function(x_hat, x, mu, logvar).item(), rel=1e-6)
+    assert got == again and parts.kl == pytest.approx(got.kl, rel=1e-5)  # which has no noise
     assert got.kl > 0.5  # so z is in use
 
 
@@ -425,22 +461,24 @@ def test_log_likelihood_agrees_with_quadrature_and_bounds_hold():
     with torch.no_grad():
         model.fc3.weight[:, 0] *= 8  # so that z matters
     x, labels = torch.rand(3, D).double(), torch.tensor([0, 1, 3])
-    grid = torch.linspace(-10, 10, 4001, dtype=torch.float64)[:, None]
-    exact = []
-    for image, label in zip(x, labels, strict=True):
-        x_hat = model.generative_model(grid, cvae.one_hot(label.expand(4001), C))
-        log_p = torch.distributions.Bernoulli(x_hat, validate_args=False).log_prob(image).sum(1)
-        log_prior = torch.distributions.Normal(0.0, 1.0).log_prob(grid[:, 0])
-        exact.append(torch.logsumexp(log_p + log_prior, 0) + math.log(20 / 4000))
-    exact = torch.stack(exact).detach()
+    z = torch.linspace(-10, 10, 4001, dtype=torch.float64)[:, None]
+    exact = torch.empty(3, dtype=torch.float64)
+    for n, c in enumerate(torch.eye(C)[labels]):
+        p = Bernoulli(model.generative_model(z, c.expand(4001, C)).detach(), validate_args=False)
+        log_joint = p.log_prob(x[n]).sum(1) + Normal(0.0, 1.0).log_prob(z[:, 0])  # (4001,)
+        exact[n] = torch.logsumexp(log_joint, 0) + math.log(20 / 4000)
     estimate = cvae.log_likelihood(model, x, labels, num_samples=5_000)
     torch.testing.assert_close(estimate, exact, rtol=0, atol=0.02)
-    one = torch.stack(
-        [cvae.log_likelihood(model, x, labels, num_samples=1, seed=s) for s in range(400)]
-    )
-    bound = -torch.tensor([cvae.evaluate(model, [(x, labels)], seed=s).total for s in range(400)])
-    gap = one.mean(1).mean() - bound.mean()
-    assert abs(gap) < 5 * (one.mean(1).std() + bound.std()) / math.sqrt(400)
+    one, bound = torch.tensor(
+        [
+            (
+                cvae.log_likelihood(model, x, labels, num_samples=1, seed=seed).mean(),
+                -cvae.evaluate(model, [(x, labels)], seed=seed).total,
+            )
+            for seed in range(400)
+        ]
+    ).T
+    assert abs(one.mean() - bound.mean()) < 5 * (one.std() + bound.std()) / math.sqrt(400)
     assert bound.mean() < exact.mean()
 
 
@@ -449,39 +487,35 @@ def test_log_likelihood_agrees_with_quadrature_and_bounds_hold():
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_resumed_training_ends_bit_for_bit_where_an_uninterrupted_run_does(tmp_path, fused):
-    def parts():
-        model = small_model()
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, fused=fused)
-        return model, optimizer
-
-    model, optimizer = parts()
-    fit(model, 3, optimizer=optimizer)
-    cvae.save(tmp_path / "half.pt", model, optimizer, epoch=3)
-    straight = fit(model, 3, optimizer=optimizer, first=4)
+    model, other = small_model(), small_model()
+    optimizer = adam(model, fused=fused)
+    train(model, 3, optimizer=optimizer)
+    cvae.save(tmp_path / "half.pt", model, optimizer)
+    straight = train(model, 3, optimizer=optimizer, first=4)
 
     torch.manual_seed(99)  # another process would be in another state
-    other, optimizer = parts()
+    optimizer = adam(other, fused=fused)
     assert cvae.load(tmp_path / "half.pt", other, optimizer) == 3
-    assert fit(other, 3, optimizer=optimizer, first=4) == straight
-    for p, q in zip(model.parameters(), other.parameters(), strict=True):
-        assert torch.equal(p, q)
+    assert train(other, 3, optimizer=optimizer, first=4) == straight
+    assert torch.equal(weights(model), weights(other))
 
 
 def test_loading_for_use_leaves_the_default_generator_alone(tmp_path, trained):
-    cvae.save(tmp_path / "model.pt", trained)
-    model = small_model(hidden_units=32)
-    state = torch.get_rng_state()
-    assert cvae.load(tmp_path / "model.pt", model) == 0
-    assert torch.equal(state, torch.get_rng_state())
-    assert torch.equal(cvae.generate(model, [2]), cvae.generate(trained, [2]))
+    for epoch, expected in ({}, 60), ({"epoch": 7}, 7):
+        cvae.save(tmp_path / "model.pt", trained, **epoch)
+        model = small_model(hidden_units=32)
+        state = torch.get_rng_state()
+        assert cvae.load(tmp_path / "model.pt", model) == expected
+        assert torch.equal(state, torch.get_rng_state())
+        assert torch.equal(weights(model), weights(trained))
 
 
 def test_a_failed_save_keeps_the_old_file_and_leaves_no_litter(tmp_path, trained, monkeypatch):
     path = tmp_path / "model.pt"
     cvae.save(path, trained, epoch=1)
 
-    def half_written(_, target):
-        target.write_bytes(b"half")
+    def half_written(_, file):
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", half_written)
@@ -491,36 +525,107 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_no_litter(tmp_path, trained
     assert cvae.load(path, small_model(hidden_units=32)) == 1
 
 
+def test_threads_may_save_to_one_path_and_read_it(tmp_path):
+    path, errors = tmp_path / "model.pt", []
+
+    def save_and_load(value):
+        model, other = small_model(), small_model()
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, value)
+        try:
+            for _ in range(10):
+                cvae.save(path, model, epoch=value)
+                epoch = cvae.load(path, other)
+                assert set(weights(other).tolist()) == {epoch}  # all of it from one save
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=save_and_load, args=(value,)) for value in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == [] and [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+def assert_refused(path, words=None):
+    """A failed load names the file, and changes neither model nor optimizer nor generator."""
+    optimizer = adam(model := small_model())
+    train(model, 1, optimizer=optimizer)
+
+    def everything():
+        return model.state_dict(), optimizer.state_dict(), torch.get_rng_state(), model.epochs
+
+    before = copy.deepcopy(everything())
+    with pytest.raises(ValueError, match=words) as raised:
+        cvae.load(path, model, optimizer)
+    assert str(path) in str(raised.value)
+    torch.testing.assert_close(everything(), before, rtol=0, atol=0)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A good checkpoint: its path and what is in it."""
+    optimizer = adam(model := small_model())
+    train(model, 1, optimizer=optimizer)
+    cvae.save(tmp_path / "model.pt", model, optimizer)
+    return tmp_path / "model.pt", torch.load(tmp_path / "model.pt")
+
+
+def test_load_refuses_other_and_damaged_files(checkpoint):
+    path, state = checkpoint
+    content = path.read_bytes()
+    for size in {*range(0, len(content), 1999), 1, len(content) - 1, len(content) - 22}:
+        path.write_bytes(content[:size])
+        assert_refused(path)
+    refused = 0
+    for place in range(0, len(content), 301):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        try:
+            cvae.load(path, other := small_model())
+        except ValueError:
+            refused += 1
+        else:  # the bit was one that says nothing, such as padding
+            torch.testing.assert_close(other.state_dict(), state["model"], rtol=0, atol=0)
+    assert refused > 0
+    for other in (b"not a checkpoint", state["model"], [1, 2]):
+        torch.save(other, path)
+        assert_refused(path)
+    with pytest.raises(FileNotFoundError):
+        cvae.load(path.with_name("absent.pt"), small_model())
+
+
 class Payload:
     """A pickle that makes a folder when it is unpickled."""
 
-    def __init__(self, folder):
-        self.folder = folder
-
     def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
+        return os.mkdir, ("made",)
 
 
-def test_load_refuses_what_is_no_checkpoint_of_this_model(tmp_path, trained):
-    with pytest.raises(FileNotFoundError):
-        cvae.load(tmp_path / "absent.pt", trained)
-    for name, content in (("empty.pt", b""), ("text.pt", b"not a checkpoint")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match="no checkpoint"):
-            cvae.load(tmp_path / name, trained)
-    torch.save({"model": Payload(tmp_path / "made")}, tmp_path / "object.pt")
-    with pytest.raises(ValueError, match="no checkpoint"):
-        cvae.load(tmp_path / "object.pt", trained)
-    assert not (tmp_path / "made").exists()
-    torch.save(trained.state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(ValueError, match="no checkpoint"):
-        cvae.load(tmp_path / "weights.pt", trained)
-    cvae.save(tmp_path / "model.pt", trained)
-    other = small_model(latent_size=M + 1)
-    before = {name: value.clone() for name, value in other.state_dict().items()}
-    with pytest.raises(ValueError, match="another model"):
-        cvae.load(tmp_path / "model.pt", other)
-    for name, value in other.state_dict().items():
-        assert torch.equal(value, before[name])
-    with pytest.raises(ValueError, match="holds no optimizer"):
-        cvae.load(tmp_path / "model.pt", trained, torch.optim.Adam(trained.parameters()))
+SPOILED = [  # an entry of a checkpoint, and what is put into its place
+    ("model", lambda good: "weights"),
+    ("model", lambda good: good | {"fc1.bias": torch.ones(3)}),
+    ("model", lambda good: good | {"fc9.bias": torch.ones(3)}),
+    ("epoch", lambda good: -1),
+    ("epoch", lambda good: Payload()),
+    ("generator", lambda good: good[:100]),
+    ("optimizer", lambda good: [1, 2]),
+    ("optimizer", lambda good: torch.optim.SGD([torch.zeros(1)]).state_dict()),
+    ("optimizer", lambda good: good | {"state": {0: {"momentum_buffer": torch.zeros(16, 28)}}}),
+    (
+        "optimizer",
+        lambda good: good | {"state": {0: good["state"][0] | {"exp_avg": torch.ones(3)}}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "spoil"), SPOILED)
+def test_load_refuses_what_is_no_checkpoint_of_this_model(checkpoint, entry, spoil, monkeypatch):
+    path, state = checkpoint
+    monkeypatch.chdir(path.parent)
+    torch.save(state | {entry: spoil(state[entry])}, path)
+    assert_refused(path)
+    assert not os.path.exists("made")
+    del state[entry]
+    torch.save(state, path)
+    assert_refused(path, "holds no optimizer; give one to save" if entry == "optimizer" else entry)
