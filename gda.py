@@ -349,7 +349,7 @@ def _rounded_to(state, dtype):
         variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (2, M)
         raise ValueError(
             f"{dtype} cannot hold mu (up to {np.abs(state.mu).max():.4g}) or sigma (variances from "
-            f"{variances.min():.4g} to {variances.max():.4g}, perhaps nearly singular); convert the "
+            f"{variances.min():.4g} to {variances.max():.4g}, nearly singular?); convert the "
             "data to float64, rescale it, or pass reg_covar above zero."
         )
     return GDAState(state.phi, mu, sigma)
