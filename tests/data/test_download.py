@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -14,7 +15,6 @@ import time
 import types
 from collections import defaultdict
 from http.client import IncompleteRead
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -24,107 +24,65 @@ import data
 import data.__main__
 from data import download, loaders
 from tests.conftest import ROOT
-from tests.data.conftest import (
-    IMAGES,
-    LABELS,
-    LARGE,
-    SMALL,
-    left_in,
-    unprivileged,
-    write,
-)
+from tests.data.conftest import IMAGES, LABELS, LARGE, SMALL, left_in, unprivileged, write
 
 BODY = np.random.default_rng(3).bytes(300_000)
-HALF = BODY[:150_000]
+HALF, REST = BODY[:150_000], BODY[150_000:]
 NAME = "some.bin"
 SHA256, BLOBS = hashlib.sha256(BODY).hexdigest(), {download.git_blob_sha1(BODY)}
 
 
-class Request(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        with self.server.lock:
-            answers = self.server.answers[self.path]
-            answer = answers.pop(0) if len(answers) > 1 else answers[0] if answers else missing
-            self.server.paths.append(self.path)
-        with contextlib.suppress(OSError):  # the client has had enough
-            answer(self)
-
-    def start(self, status=200, **headers):
-        self.send_response(status)
-        self.send_header("connection", "close")
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-
-    def log_message(self, *args):
-        pass
-
-
-def missing(request):
-    request.start(404, content_length=0)
-
-
-def broken(request):
-    request.start(503, content_length=0)
+def http(body=b"", status="200 OK", **headers):
+    """Return an answer as it goes over the wire, with no length unless one is given."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"HTTP/1.1 {status}", "connection: close", *lines, "\r\n"]).encode() + body
 
 
 def sends(body, **headers):
-    def answer(request):
-        request.start(**{"content_length": len(body), "content_type": "text/html"} | headers)
-        request.wfile.write(body)
-
-    return answer
+    return [http(body, **{"content_length": len(body)} | headers)]
 
 
+def chunks(body):
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+# Answers: bytes are sent, numbers are seconds of silence, functions are called.
 whole = sends(BODY)
+gzipped = sends(gzip.compress(BODY), content_encoding="gzip")
+chunked = [http(chunks(HALF) + chunks(REST) + chunks(b""), transfer_encoding="chunked")]
 page = sends(b"<!DOCTYPE html>\n<title>Please log in</title>")
-
-
-def gzipped(request):
-    sends(gzip.compress(BODY), content_encoding="gzip")(request)
-
-
-def chunked(request, body=BODY, end=b"0\r\n\r\n"):
-    request.start(transfer_encoding="chunked")
-    for start in range(0, len(body), 100_000):
-        chunk = body[start : start + 100_000]
-        request.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-    request.wfile.write(end)
-
-
-def unmeasured(request):
-    """Say no length: the end of the connection is the end of the file."""
-    request.start()
-    request.wfile.write(BODY)
-
-
-def silent(request):
-    request.close_connection = True
-    request.server.over.wait()
-
-
-def stalls(request):
-    request.start(content_length=len(BODY))
-    request.wfile.write(HALF)
-    request.wfile.flush()
-    request.server.over.wait()
-
-
-def trickles(request):
-    request.start(content_length=len(BODY))
-    for i in range(len(BODY)):
-        request.wfile.write(BODY[i : i + 1])
-        if request.server.over.wait(0.02):
-            break
+missing = sends(b"", status="404 Not Found")
+broken = sends(b"", status="503 Service Unavailable")
+breaks_off = sends(HALF, content_length=len(BODY))
+silent = [60]
+stalls = [*breaks_off, 60]
+trickles = [http(content_length=len(BODY)), *[b"x", 0.02] * 1000]
 
 
 def redirects_to(path):
-    return lambda request: request.start(302, location=path, content_length=0)
+    return sends(b"", status="302 Found", location=path)
 
 
-class Server(ThreadingHTTPServer):
+class Request(socketserver.StreamRequestHandler):
+    def handle(self):
+        path = self.rfile.readline().split()[1].decode()
+        while self.rfile.readline().strip():  # headers
+            pass
+        with self.server.lock:
+            self.server.paths.append(path)
+            answers = self.server.answers[path]
+            answer = answers.pop(0) if len(answers) > 1 else answers[0] if answers else missing
+        with contextlib.suppress(OSError):  # the client has had enough
+            for part in answer:
+                if isinstance(part, bytes):
+                    self.wfile.write(part)
+                elif callable(part):
+                    part()
+                elif self.server.over.wait(part):
+                    break
+
+
+class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(self):
@@ -133,7 +91,7 @@ class Server(ThreadingHTTPServer):
         self.paths = []  # of the requests that came
         self.lock = threading.Lock()
         self.over = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
 @pytest.fixture
@@ -167,11 +125,11 @@ def closed_port():
         [whole],
         [gzipped],
         [chunked],
-        [unmeasured],
+        [[http(BODY)]],  # the end of the connection is the end of the file
         [redirects_to("/elsewhere/file")],
         [broken, whole],
         [page, whole],
-        [sends(HALF, content_length=len(BODY)), whole],
+        [breaks_off, whole],
         [missing, sends(HALF), whole],
     ],
 )
@@ -199,15 +157,15 @@ def test_fetch(tmp_path, server, hasty, answers):
         (sends(BODY[::-1]), "not the original but 300000 bytes", {}),
         (sends(b""), "not the original but 0 bytes", {}),
         (sends(HALF), "not the original but 150000 bytes", {}),
-        (sends(HALF, content_length=len(BODY)), "it broke off", {}),
-        (lambda request: chunked(request, HALF, end=b""), "it broke off", {}),
+        (breaks_off, "it broke off", {}),
+        ([http(chunks(HALF), transfer_encoding="chunked")], "it broke off", {}),
         (sends(gzip.compress(BODY)[:-100], content_encoding="gzip"), "not the original", {}),
         (sends(b"\x1f\x8b" + bytes(100), content_encoding="gzip"), "it broke off", {}),
         (redirects_to(f"/{NAME}"), "Exceeded 30 redirects", {}),
         (redirects_to("/nowhere"), "404 Client Error", {}),
         (silent, "does not answer (ReadTimeout)", {"stall_limit": 0.2}),
         (stalls, "Read timed out", {"stall_limit": 0.8}),
-        (trickles, "not done after 0.4 seconds", {"time_limit": 0.4}),  # of 100 minutes
+        (trickles, "not done after 0.4 seconds", {"time_limit": 0.4}),  # of 20
     ],
 )
 def test_failed_fetch_leaves_nothing(tmp_path, server, hasty, answer, words, limits):
@@ -296,15 +254,10 @@ runpy.run_module("data", run_name="__main__")
 
 
 def start_process(code, server, folder):
+    command = [sys.executable, "-c", code, server.url, str(folder)]
     environment = {k: v for k, v in os.environ.items() if k != "COURSEWORK_DATA"}
-    return subprocess.Popen(
-        [sys.executable, "-c", code, server.url, str(folder)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -332,14 +285,7 @@ def test_interrupted_download(tmp_path, server, hasty, number):
 
 def test_two_processes_at_once(tmp_path, server):
     both_are_here = threading.Barrier(2, timeout=30)
-
-    def together(request):
-        request.start(content_length=len(BODY))
-        request.wfile.write(HALF)
-        request.wfile.flush()
-        both_are_here.wait()
-        request.wfile.write(BODY[len(HALF) :])
-
+    together = [*breaks_off, both_are_here.wait, REST]
     server.answers[f"/{NAME}"] = [together]
     processes = [start_process(FETCH, server, tmp_path) for _ in range(2)]
     for process in processes:
@@ -350,12 +296,11 @@ def test_two_processes_at_once(tmp_path, server):
     assert (tmp_path / NAME).read_bytes() == BODY
 
 
-@pytest.mark.parametrize("content", [b"", b"a\r\nb\0"])
-def test_git_blob_sha1(content, tmp_path):
-    (tmp_path / "file").write_bytes(content)
+def test_git_blob_sha1(tmp_path):
+    (tmp_path / "file").write_bytes(b"a\r\nb\0")
     command = ["git", "hash-object", "--no-filters", str(tmp_path / "file")]
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert download.git_blob_sha1(content) == run.stdout.strip()
+    assert download.git_blob_sha1(b"a\r\nb\0") == run.stdout.strip()
 
 
 # MNIST comes through torchvision, here a false one
@@ -368,18 +313,14 @@ def torchvision(monkeypatch):
     """Return a function that puts a class in the place of `torchvision.datasets.MNIST`."""
 
     def install(download_into):
-        def MNIST(root, download=False):
+        def mnist(root, download=False):
             assert download
             raw = Path(root) / "MNIST" / "raw"
             raw.mkdir(parents=True)
             download_into(raw)
 
-        datasets = types.ModuleType("torchvision.datasets")
-        datasets.MNIST = MNIST
-        package = types.ModuleType("torchvision")
-        package.datasets = datasets
-        monkeypatch.setitem(sys.modules, "torchvision", package)
-        monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
+        monkeypatch.setitem(sys.modules, "torchvision", types.SimpleNamespace())
+        monkeypatch.setitem(sys.modules, "torchvision.datasets", types.SimpleNamespace(MNIST=mnist))
 
     return install
 
@@ -415,11 +356,11 @@ def test_fetch_mnist(tmp_path, torchvision):
     ],
 )
 def test_failed_fetch_of_mnist_leaves_nothing(tmp_path, torchvision, error, expected, words):
-    def breaks_off(raw):
+    def fails(raw):
         (raw / MNIST_NAMES[0]).write_text("half")
         raise error
 
-    torchvision(breaks_off)
+    torchvision(fails)
     with pytest.raises(expected, match=words) as caught:
         download.fetch_mnist(tmp_path)
     assert "\n" not in str(caught.value)

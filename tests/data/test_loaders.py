@@ -242,18 +242,6 @@ def test_arguments_of_load_mnist(folder, arguments, error, words):
 # Damaged files
 
 
-def npz_bytes():
-    file = io.BytesIO()
-    np.savez(file, np.arange(3))
-    return file.getvalue()
-
-
-def table_bytes(value=0.0, rows=53442, columns=5):
-    """A table whose last row holds `value`."""
-    lines = [" ".join("12345"[:columns])] * (rows - 1) + [" ".join([str(value)] * columns)]
-    return "\n".join(lines).encode()
-
-
 def zeros(*shape, dtype=np.uint8):
     return np.zeros(shape, dtype)
 
@@ -262,9 +250,7 @@ def zeros(*shape, dtype=np.uint8):
 DAMAGE = [
     (SMALL, lambda b: b"", "cannot identify image file"),
     (SMALL, lambda b: b[: len(b) // 2], "image file is truncated"),
-    (SMALL, lambda b: b[:20], "("),
     (SMALL, lambda b: b"<!DOCTYPE html><html></html>", "cannot identify image file"),
-    (SMALL, lambda b: npy_bytes(zeros(128, 128, 3)), "cannot identify image file"),
     (SMALL, lambda b: tiff_bytes(zeros(128, 128)), "expected RGB 128 x 128, it is L 128 x 128"),
     (SMALL, lambda b: tiff_bytes(zeros(64, 32, dtype=np.uint16)), "it is I;16 32 x 64"),
     (LARGE, lambda b: tiff_bytes(zeros(128, 128, 3)), "expected RGB 512 x 512, it is RGB 128 x"),
@@ -275,13 +261,10 @@ DAMAGE = [
     ("face.npy", lambda b: b"", "expected 8 bytes got 0"),
     ("face.npy", lambda b: b[:50], "header"),
     ("face.npy", lambda b: b[:-1], "mmap length is greater than file size"),
-    ("face.npy", lambda b: b"not an array", "the magic string is not correct"),
-    ("face.npy", lambda b: b.replace(b"(2414,", b"(2414 ", 1), "header"),
     ("face.npy", lambda b: b.replace(b"(2414, 48, 42), }", b"(2414, 48, 42", 1), "EOF"),
     ("face.npy", lambda b: b.replace(b"(2414, 48, 42)", b"(99999999, 42)", 1), "mmap length"),
     ("face.npy", lambda b: npy_bytes(np.empty(3, object), allow_pickle=True), "Python objects"),
-    ("face.npy", lambda b: pickle.dumps([1, 2, 3]), "the magic string is not correct"),
-    ("face.npy", lambda b: npz_bytes(), "the magic string is not correct"),
+    ("face.npy", lambda b: b"PK\3\4" + b, "the magic string is not correct"),
     ("face.npy", lambda b: npy_bytes(zeros(2414, 42, 48)), "it holds uint8 (2414, 42, 48)"),
     ("face.npy", lambda b: npy_bytes(zeros(2414, 48, 42, dtype=np.int8)), "it holds int8 (2414,"),
     ("face.npy", lambda b: npy_bytes(zeros(2414, 48, 42)), "every value in it is 0"),
@@ -289,10 +272,8 @@ DAMAGE = [
     ("ica_data.dat", lambda b: b[: len(b) // 2], "("),
     ("ica_data.dat", lambda b: b.replace(b"\n", b" 1\n", 1), "number of columns changed"),
     ("ica_data.dat", lambda b: b"x" + b, "could not convert string"),
-    ("ica_data.dat", lambda b: bytes(range(256)) * 9, "("),
-    ("ica_data.dat", lambda b: table_bytes(np.nan), "it holds NaN or infinity"),
-    ("ica_data.dat", lambda b: table_bytes(-np.inf), "it holds NaN or infinity"),
-    ("ica_data.dat", lambda b: table_bytes(columns=4), "it holds float64 (53442, 4)"),
+    ("ica_data.dat", lambda b: b"1 2 3 4 -inf\n" * 53442, "it holds NaN or infinity"),
+    ("ica_data.dat", lambda b: b"1 2 3 4\n" * 53442, "it holds float64 (53442, 4)"),
     ("ica_data.dat", lambda b: b"3 3 3 3 3\n" * 53442, "every value in it is 3"),
     (IMAGES, lambda b: b"", "it starts with '' instead of '00000803'"),
     (IMAGES, lambda b: gzip.compress(b), "it is gzipped, so its name must end in .gz"),
@@ -310,7 +291,6 @@ DAMAGE = [
     (IMAGES, lambda b: b[:4] + b"\0\1\x11\x70" + b[8:], "(70000, 28, 28), 54880000 values; it has"),
     (IMAGES, lambda b: idx_bytes(zeros(20, 14, 14)), "its header says (20, 14, 14), expected"),
     (IMAGES, lambda b: idx_bytes(zeros(20, 28, 28)), "every value in it is 0"),
-    (LABELS, lambda b: idx_bytes(zeros(20, 28, 28)), "it starts with '00000803'"),
     (LABELS, lambda b: b[:-1], "it has 19"),
     (LABELS, lambda b: idx_bytes(zeros(0)), "its header says (0,), expected"),
     (LABELS, lambda b: b[:8] + b"\0\1\2\x0a" + b[12:], "label 10 at 3 is none of 0 to 9"),
