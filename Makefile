@@ -1,4 +1,4 @@
-# make writeup   execute every notebook, write writeup/*.html, compare with the reference numbers
+# make writeup   execute every notebook, write pages and a PDF, compare with the reference numbers
 # make test      ruff, mypy and pytest
 # make test-slow the tests that need a browser or minutes
 # make bench     the speed comparisons
@@ -22,7 +22,7 @@ export MKL_NUM_THREADS ?= $(CORES)
 
 writeup: $(INSTALLED)
 	$(BIN)/python -m data || [ $$? -eq 1 ] # what is missing has stand-ins; a wrong setting is 2
-	$(BIN)/python -m course.writeup
+	$(BIN)/python -m course writeup
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .

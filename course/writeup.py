@@ -1,27 +1,37 @@
-"""`make writeup`: execute every notebook, write HTML, set our numbers beside the reference."""
+"""`make writeup`: execute every notebook, write pages and PDF, compare with the reference."""
 
-import html
+import asyncio
 import os
+import re
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
 
-from data.comparison import MIME_TYPE, Comparison, Row
+from course import cover, pages
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = ("kmeans_gmm", "gda", "pca", "ica", "cvae")
+NOTEBOOKS = ("kmeans_gmm", "gda", "pca", "ica", "cvae")  # problems 1 to 5
 
 
 class NotebookError(Exception):
     """A notebook did not run to its end; the message names the cell."""
 
 
-def execute(path, *, cell_time_limit=600, folder=ROOT):
+class Run(NamedTuple):
+    """What came of one notebook."""
+
+    name: str
+    notebook: nbformat.NotebookNode  # with outputs, if it ran to its end
+    seconds: float
+    error: NotebookError | None
+
+
+def execute(path, *, cell_time_limit=600, folder=ROOT, progress=None):
     """Run a notebook from top to bottom in a fresh kernel.
 
     Parameters
@@ -30,7 +40,9 @@ def execute(path, *, cell_time_limit=600, folder=ROOT):
     cell_time_limit : int
         Seconds that one cell may take.
     folder : pathlib.Path
-        Where the kernel runs.
+        Where the kernel runs: a checkout or a copy of one.
+    progress : callable, optional
+        Called about once a second with the number of the cell that runs, from 1, and that of all.
 
     Returns
     -------
@@ -43,58 +55,113 @@ def execute(path, *, cell_time_limit=600, folder=ROOT):
         If a cell fails, takes too long, or kills its kernel.
     """
     notebook = nbformat.read(path, as_version=4)
-    started = []
+    started = [0]
     client = NotebookClient(
         notebook,
         timeout=cell_time_limit,
         resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=ERROR", "--IPKernelApp.extra_extensions=course.describe"],
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
+
+    environment = {
+        **os.environ,
+        "TQDM_DISABLE": "1",  # a page would keep every redrawn bar
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+
+    async def run():
+        task = asyncio.ensure_future(client.async_execute(env=environment))
+        while not task.done():
+            if progress is not None:
+                progress(started[-1] + 1, len(notebook.cells))
+            await asyncio.wait([task], timeout=1)
+        task.result()
+
     try:
-        client.execute(env={**os.environ, "TQDM_DISABLE": "1"})  # a page keeps every redrawn bar
+        asyncio.run(run())
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        index = started[-1]
-        source = notebook.cells[index].source.strip()
-        raise NotebookError(f"{path.name}, cell {index}:\n\n{source}\n\n{error}") from error
+        number, source = started[-1] + 1, notebook.cells[started[-1]].source.strip()
+        message = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()  # without a terminal's colours
+        if source not in message:
+            message = f"{source}\n\n{message}"
+        headline = f"{path.name}, cell {number} of {len(notebook.cells)}"
+        raise NotebookError(f"{headline}:\n\n{message}") from error
     return notebook
 
 
-def comparisons(notebook):
-    """Return the rows of every comparison with the reference that a notebook shows."""
-    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
-    tables = (output.get("data", {}).get(MIME_TYPE, ()) for output in outputs)
-    return [Row(*row) for table in tables for row in table]
-
-
-def main():
+def main(root=ROOT, names=NOTEBOOKS):
     """Write the write-up; return 0 if every notebook ran and no number differs, else 1."""
-    folder = ROOT / "writeup"
-    folder.mkdir(exist_ok=True)
-    rows, links, failures = Comparison(), [], 0
-    for name in NOTEBOOKS:
-        start = time.perf_counter()
-        try:
-            notebook = execute(ROOT / f"{name}.ipynb", cell_time_limit=1800)
-        except NotebookError as error:
-            failures += 1
-            print(f"{name}.ipynb FAILED after {time.perf_counter() - start:.0f} s\n{error}")
-            continue
-        page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": name}})
-        (folder / f"{name}.html").write_text(page, encoding="utf-8")
-        rows += comparisons(notebook)
-        title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
-        links.append(f'<li><a href="{name}.html">{html.escape(title)}</a></li>')
-        print(f"{name}.ipynb ran in {time.perf_counter() - start:.0f} s", flush=True)
-    index = (
-        '<!doctype html><meta charset="utf-8"><title>Write-up</title><h1>Write-up</h1>'
-        f"<ul>{''.join(links)}</ul><h2>Reference numbers</h2>"
-        f"{rows._repr_mimebundle_()['text/html']}"
-    )
-    (folder / "index.html").write_text(index, encoding="utf-8")
-    print(f"\n{rows}\n\nThe pages are in {folder.name}/index.html")
-    return int(failures > 0 or any(row.verdict == "DIFFERS" for row in rows))
+    folder = root / "writeup"
+    clear(folder)
+    runs = [run(name, root) for name in names]
+    publish(runs, folder)
+    rows = [row for run in runs for row in pages.comparisons(run.notebook)]
+    differing = [row for row in rows if row.verdict == "DIFFERS"]
+    for row in differing:
+        print(f"{row.problem} {row.label}: {row.ours} DIFFERS from {row.reference}")
+    print(cover.summary(rows))
+    print(f"The write-up is in {folder.name}/index.html and {folder.name}/writeup.pdf")
+    return int(any(run.error for run in runs) or bool(differing))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def clear(folder):
+    """Remove what an earlier write-up left, so that no stale page can survive a failure."""
+    for pattern in ("*.html", "writeup.pdf", "figures/*.png", "*.wav"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+
+
+def run(name, folder):
+    """Execute a notebook of the write-up; say how far it is, in a terminal, and how it ended."""
+    start = time.perf_counter()
+    terminal = sys.stdout.isatty()
+
+    def progress(cell, cells):
+        seconds = time.perf_counter() - start
+        print(f"\r{name}.ipynb: cell {cell} of {cells}, {seconds:.0f} s", end="", flush=True)
+
+    path, error = folder / f"{name}.ipynb", None
+    try:
+        notebook = execute(
+            path, cell_time_limit=1800, folder=folder, progress=progress if terminal else None
+        )
+    except NotebookError as failure:
+        notebook, error = nbformat.read(path, as_version=4), failure
+    seconds = time.perf_counter() - start
+    end = "FAILED after" if error else "ran in"
+    line = f"{name}.ipynb {end} {seconds:.0f} s"
+    print(f"\r{line:60s}" if terminal else line, flush=True)
+    if error:
+        print(error, flush=True)
+    return Run(name, notebook, seconds, error)
+
+
+def publish(runs, folder):
+    """Write figures, pages, cover and PDF of executed notebooks.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        In the order of the problems.
+    folder : pathlib.Path
+    """
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    good = [run for run in runs if not run.error]
+    for run in good:
+        for figure in pages.figures(run.notebook, run.name):
+            (folder / "figures" / figure.name).write_bytes(figure.png)
+    ways = [(f"{run.name}.html", pages.title(run.notebook)) for run in good]
+    for i, run in enumerate(good):
+        pages.write_page(
+            folder / f"{run.name}.html",
+            pages.page(run.notebook, run.name),
+            pages.title(run.notebook),
+            home="index.html",
+            before=ways[i - 1] if i else None,
+            after=ways[i + 1] if i + 1 < len(ways) else None,
+        )
+    pages.write_page(folder / "index.html", cover.cover(runs), cover.TITLE)
+    source = pages.typst_source(cover.paper(runs), cover.TITLE)
+    (folder / "writeup.pdf").write_bytes(pages.typeset(source, folder))
