@@ -1,0 +1,421 @@
+"""What is asked, part by part, with its points: calls of a submission's functions, and judges.
+
+`make_cases(seed)` gives them all. A case is one or more calls in one process, and a judge of what
+came back. Where the right answer is numbers, it is what the textbook answers to the same call, so
+an edited textbook gives the answer of a known mistake (`mistakes.py`). What the course leaves open
+is not asked: the random points are drawn again until no tie, no empty cluster and no close pair of
+eigenvalues is among them, with room for a solution that calculates in float32.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from course.sandbox import Limits, Odd
+from data import load_audio, load_faces, load_mandrill, reference
+from textbook import kmeans
+
+POINTS = {"1a": 6, "1d": 10, "3b": 4, "4a": 6, "5c": 12}  # marked here
+MANUAL = {  # marked by a reader
+    "1b": 3, "1c": 1, "1e": 3, "1f": 2, "2a": 3, "2b": 2, "2c": 6, "2d": 6, "2e": 3, "3a": 8,
+    "3c": 3, "3d": 3, "3e": 2, "4b": 4, "5a": 5, "5b": 8,
+}  # fmt: skip
+CODES = {
+    0: "right",
+    2: "an exception",
+    3: "the grader's own fault; it costs you nothing",
+    40: "not implemented",
+    51: "wrong dtype",
+    52: "wrong shape",
+    53: "wrong values",
+    54: "off by a rounding",
+    55: "an input was changed",
+    60: "not good or not fast enough",
+    61: "NaN or infinity",
+    62: "wrong likelihood",
+    70: "out of time",
+    71: "out of memory",
+    72: "the process died",
+    73: "file or function missing",
+}
+CLOSE = 1e-4  # of the largest number of an array: float32 will do
+
+
+class Call(NamedTuple):
+    """One call of a function of the submission.
+
+    `arguments` are values, or a function that makes them of the results so far. `fresh` asks for a
+    new process first.
+    """
+
+    file: str
+    functions: tuple  # accepted names; the last is the textbook's
+    arguments: list | Callable
+    options: dict = {}  # noqa: RUF012 (never changed)
+    limits: Limits = Limits()
+    fresh: bool = False
+
+
+class Verdict(NamedTuple):
+    """How an answer is judged: one of `CODES`, what explains it, a mistake's name if known."""
+
+    code: int
+    detail: str = ""
+    mistake: str | None = None
+    credit: float = 0.0  # of the case's points; 1 where the code is 0
+
+
+class Case(NamedTuple):
+    """Something that is asked."""
+
+    part: str
+    name: str
+    points: float
+    calls: list  # of Call
+    judge: Callable  # (results, right answer) -> Verdict
+    right: Callable | None = None  # textbook module by name -> right answer
+    speed: bool = False  # timed against the textbook
+    untouched: bool = False  # whether the arguments must come back as they were
+    num_components: int | None = None  # how many are judged, in 3b; all if None
+    key: str = ""  # "1a.3" is the third case of 1(a)
+
+
+# Judges
+
+
+def same(answer, right, close=CLOSE):
+    """Judge numbers: a tuple part by part, an array by dtype, shape, NaN and values."""
+    if isinstance(right, tuple):
+        if not isinstance(answer, tuple) or len(answer) != len(right):
+            return Verdict(52, f"{described(answer)} came, and {len(right)} arrays were expected.")
+        verdicts = [same(a, r, close) for a, r in zip(answer, right, strict=True)]
+        return next((verdict for verdict in verdicts if verdict.code), Verdict(0))
+    right, array = np.asarray(right), as_array(answer)
+    if array is None:
+        return Verdict(52, f"{described(answer)} came, and an array {right.shape} was expected.")
+    wanted = "u" if right.dtype == np.uint8 else "fiu"
+    if array.dtype.kind not in wanted or (wanted == "u" and array.dtype != np.uint8):
+        detail = f"dtype {array.dtype} came, and {right.dtype} was expected."
+        mistake = "complex-results" if array.dtype.kind == "c" else None
+        return Verdict(51, detail, mistake)
+    if array.shape != right.shape:
+        return Verdict(52, f"shape {array.shape} came, and {right.shape} was expected.")
+    if not np.isfinite(array).all():
+        return Verdict(61, first_differences(array, right, ~np.isfinite(array)))
+    difference = np.abs(array.astype(np.float64) - right)
+    allowed = 0 if wanted == "u" else close * max(np.abs(right).max(), 1e-12)
+    if difference.max() <= allowed:
+        return Verdict(0)
+    near = 1 if wanted == "u" else 30 * allowed
+    return Verdict(
+        54 if difference.max() <= near else 53,
+        first_differences(array, right, difference > allowed),
+    )
+
+
+def as_array(answer):
+    """Return the answer as an array of numbers, or None."""
+    if isinstance(answer, tuple):
+        try:
+            answer = np.array(answer)
+        except ValueError:
+            return None
+    if isinstance(answer, (int, float)):
+        answer = np.array(answer, dtype=np.float64)
+    return answer if isinstance(answer, np.ndarray) else None
+
+
+def described(answer):
+    if isinstance(answer, tuple):
+        return f"a tuple of {len(answer)}"
+    if isinstance(answer, Odd):
+        return f"a value of type {answer.kind}"
+    return f"an array {answer.shape}" if isinstance(answer, np.ndarray) else repr(answer)
+
+
+def first_differences(array, right, where):
+    """Return in words the first entries that differ."""
+    places = np.argwhere(np.atleast_1d(where))
+    lines = [
+        f"at {list(map(int, place))}: {np.atleast_1d(array)[tuple(place)]:.10g} came, "
+        f"{np.atleast_1d(right)[tuple(place)]:.10g} is right"
+        for place in places[:3]
+    ]
+    more = f", and {len(places) - 3} more" if len(places) > 3 else ""
+    return "; ".join(lines) + f"{more} (of {array.size})."
+
+
+def judge_numbers(results, right, close=CLOSE):
+    return same(results[-1], right, close)
+
+
+def judge_components(results, right, num_components=None):
+    """Judge (U, eigenvalues): either sign of a vector, 1/N or 1/(N - 1)."""
+    answer, (U, eigenvalues, N) = results[-1], right
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        return Verdict(52, f"{described(answer)} came, and U and the eigenvalues were expected.")
+    ours, values = map(as_array, answer)
+    if ours is None or values is None:
+        return Verdict(52, "U and the eigenvalues must be arrays.")
+    shapes = Verdict(
+        52, f"shapes {ours.shape} and {values.shape} came, {U.shape} and {eigenvalues.shape} were "
+        "expected: one component a column."
+    )  # fmt: skip
+    if ours.ndim != 2 or values.ndim != 1:
+        return shapes
+    if num_components is None and (ours.shape, values.shape) != (U.shape, eigenvalues.shape):
+        return shapes
+    if len(ours) != len(U) or ours.shape[1] < (num_components or 1):
+        return shapes
+    K = num_components or len(eigenvalues)
+    ours, values, U, eigenvalues = ours[:, :K], values[:K], U[:, :K], eigenvalues[:K]
+    for biased in (1, (N - 1) / N):
+        verdict = same(values, eigenvalues * biased, CLOSE)
+        if verdict.code == 0:
+            break
+    else:
+        return same(values, eigenvalues, CLOSE)
+    if ours.dtype.kind == "c":
+        return same(ours, U)
+    signs = np.where(np.sum(ours * U, axis=0) < 0, -1.0, 1.0)  # (K,)
+    return same(ours * signs, U, 1e-3)
+
+
+# Making points
+
+
+def unit_rng(seed, *words):
+    """Return a generator of its own for each case."""
+    return np.random.default_rng([seed, *b" ".join(str(word).encode() for word in words)])
+
+
+def clusters(rng, N, d, K):
+    """Return N points (N, d) around K centres, and K of them to start from."""
+    centres = rng.normal(scale=2.0, size=(K, d))
+    points = centres[rng.integers(K, size=N)] + rng.normal(size=(N, d))
+    return points, points[rng.choice(N, K, replace=False)]
+
+
+def kmeans_problem(seed, N, d, K, steps):
+    """Return points and starting centroids whose run has no tie and no empty cluster.
+
+    After `steps` steps the centroids still move. With None it comes to rest, after more than eight
+    steps and some small ones, at which one might have stopped too early.
+    """
+    for attempt in range(1000):
+        points, start = clusters(unit_rng(seed, "kmeans", N, d, K, steps, attempt), N, d, K)
+        centroids, moves = start, []
+        while len(moves) < (steps or 50) and (not moves or moves[-1] > 0):
+            squares = np.array([((points - c) ** 2).sum(axis=1) for c in centroids])  # (K, N)
+            two = np.sort(squares, axis=0)[:2]  # (2, N)
+            labels = squares.argmin(axis=0)
+            room = 1e-5 * np.square(points).max()
+            if (two[1] - two[0]).min() < room or len(np.unique(labels)) < K:
+                break
+            previous, centroids = centroids, kmeans.update_centroids(points, labels, centroids)
+            moves.append(np.abs(centroids - previous).max())
+        else:
+            rests = moves[-1] == 0 and len(moves) > 8 and min(moves[:-2]) < 0.05
+            if rests if steps is None else moves[-1] > 1e-2:
+                return points, start
+    raise RuntimeError(f"no fair k-means problem of {N} x {d}, K = {K}, {steps} steps was found.")
+
+
+def mixture_problem(seed, N, d, K):
+    rng = unit_rng(seed, "gmm", N, d, K)
+    points, mu = clusters(rng, N, d, K)
+    pi = rng.dirichlet(np.full(K, 5.0))
+    sigma = np.stack([np.diag(rng.uniform(1, 3, d)) for _ in range(K)])
+    return points, [pi, mu, sigma]
+
+
+def stretched(seed, N, d, shift=3.0):
+    """Return points (N, d) with well separated variances, far from the origin."""
+    rng = unit_rng(seed, "pca", N, d)
+    axes = np.linalg.qr(rng.normal(size=(d, d)))[0]  # (d, d)
+    scores = np.linalg.qr(rng.normal(size=(N, d)))[0] * np.sqrt(N)  # (N, d)
+    return scores * np.geomspace(5, 0.5, d) @ axes.T + shift * rng.normal(size=d)
+
+
+def picture(seed, H, W):
+    return unit_rng(seed, "picture", H, W).integers(0, 256, size=(H, W, 3)).astype(np.uint8)
+
+
+# The cases
+
+
+def textbook_answer(file, function, arguments, options):
+    """Return the function that asks a textbook, plain or edited, the same."""
+
+    def right(module):
+        book = module(file)
+
+        def value(argument):
+            if isinstance(argument, tuple) and argument[0] == "state":
+                return book.GMMState(*argument[1])
+            if isinstance(argument, tuple):
+                import torch
+
+                return torch.from_numpy(argument[1])
+            return argument
+
+        answer = getattr(book, function)(*map(value, arguments), **options)
+        if hasattr(answer, "detach"):
+            answer = answer.detach().numpy()
+        return tuple(answer) if isinstance(answer, tuple) else answer
+
+    return right
+
+
+def numbers(part, name, points, file, functions, arguments, options=None, **rest):
+    """Return a case whose right answer is the textbook's."""
+    options = options or {}
+    limits = rest.pop("limits", Limits())
+    judge = rest.pop("judge", judge_numbers)
+    right = textbook_answer(file, functions[-1], arguments, options)
+    return Case(
+        part,
+        name,
+        points,
+        [Call(file, functions, arguments, options, limits)],
+        judge,
+        right,
+        **rest,
+    )
+
+
+def kmeans_cases(seed):
+    def train(name, points, problem, steps, **rest):
+        return numbers("1a", name, points, "kmeans", ("train_kmeans",), list(problem),
+                       {"num_iterations": steps}, **rest)  # fmt: skip
+
+    mandrill = load_mandrill()
+    pixels = mandrill.small.reshape(-1, 3).astype(np.float64)
+    start = pixels[reference("kmeans")["initial_centroid_indices"]]
+    loose = functools.partial(judge_numbers, close=1e-3)
+    yield train(f"the {mandrill.source} picture, 16 colours, 50 steps", 0.4, (pixels, start), 50,
+                judge=loose)  # fmt: skip
+    for name, N, d, K, steps in (
+        ("in the plane", 300, 2, 4, 3),
+        ("in five dimensions", 400, 5, 6, 3),
+        ("in one dimension", 120, 1, 3, 3),
+        ("in fifty dimensions", 300, 50, 5, 2),
+        ("with many clusters", 500, 3, 30, 2),
+    ):
+        name = f"{N} random points {name}, K = {K}, {steps} steps"
+        yield train(name, 0.36, kmeans_problem(seed, N, d, K, steps), steps)
+    name = "300 random points in the plane, K = 4, until nothing moves"
+    yield train(name, 0.4, kmeans_problem(seed, 300, 2, 4, None), 60)
+    problem = kmeans_problem(seed, 300, 2, 4, 3)
+    yield train("the inputs of train_kmeans are left alone", 0.4, problem, 3, untouched=True)
+
+    rng = unit_rng(seed, "palette")
+    palette = rng.uniform(1, 254, size=(12, 3))
+    palette = np.floor(palette) + rng.uniform(0.55, 0.9, size=palette.shape)
+    plain = np.full((6, 5, 3), 200, dtype=np.uint8)
+    for name, points, image in (
+        ("a random picture", 0.9, picture(seed, 20, 30)),
+        ("a picture of one colour", 0.6, plain),
+    ):
+        yield numbers("1a", f"compress_image: {name}, 12 colours", points, "kmeans",
+                      ("compress_image",), [image, palette])  # fmt: skip
+    rng = unit_rng(seed, "speed")
+    data, start = clusters(rng, 20_000, 3, 16)
+    yield train("speed: 20000 points, K = 16", 1.5, (data, start), 40, speed=True, judge=loose)
+
+
+def gmm_cases(seed):
+    def train(name, points, data, state, steps, **rest):
+        return numbers("1d", name, points, "gmm", ("train_gmm",), [data, *state],
+                       {"num_iterations": steps}, **rest)  # fmt: skip
+
+    mandrill = load_mandrill()
+    pixels = mandrill.small.reshape(-1, 3).astype(np.float64)
+    mu = pixels[reference("gmm")["initial_mu_indices"]]
+    state = [np.full(5, 0.2), mu, np.stack([1000.0 * np.eye(3)] * 5)]
+    loose = functools.partial(judge_numbers, close=2e-3)
+    yield train(f"the {mandrill.source} picture, 5 components, 50 steps", 1.0, pixels, state, 50,
+                judge=loose)  # fmt: skip
+    for name, N, d, K, steps in (
+        ("in the plane, one step", 200, 2, 3, 1),
+        ("in the plane", 300, 2, 3, 4),
+        ("in five dimensions", 400, 5, 4, 3),
+        ("in one dimension", 150, 1, 2, 3),
+        ("in fifty dimensions", 1500, 50, 2, 2),
+        ("with many components", 1200, 2, 12, 3),
+    ):
+        name = f"{N} random points {name}, K = {K}, steps: {steps}"
+        yield train(name, 0.6, *mixture_problem(seed, N, d, K), steps)
+    data, state = mixture_problem(seed, 200, 2, 2)
+    far = np.concatenate([data, data[:20] + 600.0])
+    yield train("some points are so far that their densities underflow", 0.6, far, state, 1)
+    data, state = mixture_problem(seed, 200, 2, 3)
+    yield train("the inputs of train_gmm are left alone", 0.6, data, state, 2, untouched=True)
+
+    rng = unit_rng(seed, "components")
+    mu = np.floor(rng.uniform(1, 254, size=(6, 3))) + rng.uniform(0.55, 0.9, size=(6, 3))
+    sigma = np.stack([np.diag(10.0 ** rng.uniform(2, 4, 3)) for _ in range(6)])
+    state = ("state", [rng.dirichlet(np.full(6, 2.0)), mu, sigma])
+    for name, points, image in (
+        ("a random picture", 1.2, picture(seed, 20, 30)),
+        ("a picture of one colour", 0.5, np.full((6, 5, 3), 120, dtype=np.uint8)),
+    ):
+        yield numbers("1d", f"compress_image: {name}, 6 components", points, "gmm",
+                      ("compress_image",), [image, state])  # fmt: skip
+    data, state = mixture_problem(seed, 20_000, 3, 5)
+    yield train("speed: 20000 points, K = 5", 2.5, data, state, 60, speed=True, judge=loose)
+
+
+def pca_cases(seed):
+    def train(name, points, data, num_components=None, **rest):
+        judge = functools.partial(judge_components, num_components=num_components)
+        case = numbers("3b", name, points, "pca", ("train_PCA", "pca"), [data], judge=judge, **rest)
+        return case._replace(
+            right=lambda module: (*case.right(module), len(data)), num_components=num_components
+        )
+
+    faces = load_faces()
+    some = faces.images[:, ::2, ::2].reshape(len(faces.images), -1).astype(np.float64)
+    yield train(f"the {faces.source} faces at half size, ten components", 0.8, some, 10)
+    for N, d in ((60, 4), (200, 10), (50, 1), (300, 50)):
+        yield train(f"{N} random points in {d} dimensions", 0.7, stretched(seed, N, d))
+    case = train("the inputs of train_PCA are left alone", 0.4, stretched(seed, 40, 5))
+    yield case._replace(untouched=True)
+
+
+def ica_cases(seed):
+    rng = unit_rng(seed, "ica")
+    for m, points in ((2, 0.7), (3, 0.7), (5, 0.6)):
+        arguments = [rng.normal(size=m), np.eye(m) + 0.4 * rng.normal(size=(m, m))]
+        yield numbers("4a", f"filter_grad: one sample of {m} microphones", points, "ica",
+                      ("filter_grad",), arguments)  # fmt: skip
+    audio = load_audio()
+    X = 0.99 * audio.mix[10_000:12_000] / np.abs(audio.mix).max()
+    yield numbers("4a", f"unmixer: 2000 samples of the {audio.source} audio, 16 passes", 1.2, "ica",
+                  ("unmixer", "ica"), [X], limits=Limits(60.0))  # fmt: skip
+    for T, m in ((300, 2), (400, 3)):
+        X = rng.laplace(size=(T, m)) @ (np.eye(m) + 0.5 * rng.uniform(-1, 1, (m, m))) / 8
+        yield numbers("4a", f"unmixer: {T} random samples of {m} microphones", 0.6, "ica",
+                      ("unmixer", "ica"), [X], limits=Limits(60.0))  # fmt: skip
+    for m, points in ((3, 0.6), (5, 0.6)):
+        arguments = [rng.normal(size=(30, m)), rng.normal(size=(m, m))]
+        yield numbers("4a", f"unmix: 30 samples of {m} microphones", points, "ica", ("unmix",),
+                      arguments)  # fmt: skip
+    arguments = [rng.laplace(size=(60, 2)) / 8]
+    yield numbers("4a", "the inputs of unmixer are left alone", 0.4, "ica", ("unmixer", "ica"),
+                  arguments, untouched=True)  # fmt: skip
+
+
+def make_cases(seed, parts=tuple(POINTS)):
+    """Return the cases of these parts, the same for the same seed."""
+    from course.cases_cvae import cvae_cases
+
+    makers = {"1a": kmeans_cases, "1d": gmm_cases, "3b": pca_cases, "4a": ica_cases,
+              "5c": cvae_cases}  # fmt: skip
+    return [
+        case._replace(key=f"{part}.{number}")
+        for part in parts
+        for number, case in enumerate(makers[part](seed), start=1)
+    ]

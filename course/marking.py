@@ -1,0 +1,280 @@
+"""One submission to marks: its functions run in the sandbox, then the answers are judged.
+
+The order is the point: all calls of a file are made and their process is killed before the first
+right answer is worked out, so no code of the submission runs while there is one to be found.
+"""
+
+import contextlib
+import functools
+import math
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from course.cases import CODES, POINTS, Case, Verdict, make_cases
+from course.mistakes import SAYS, edited, recognise
+from course.sandbox import ROOT, Limits, Reply, Sandbox, SubmissionError, unpacked
+
+CODE_OF = {
+    "exception": 2, "not implemented": 40, "missing": 73, "time": 70, "memory": 71, "died": 72,
+}  # fmt: skip
+FULL_SPEED, NO_SPEED = (
+    6.0,
+    25.0,
+)  # times the textbook's time: all points up to here, none from there
+MAX_PAIRS = 7  # of timings; the best counts
+MAX_TIMEOUTS = 2  # of one function; its other cases are not tried then
+_timing = threading.Lock()  # one timing case at a time
+
+
+class Mark(NamedTuple):
+    """A case with its verdict: score is of `case.points`, ratio the time over the textbook's."""
+
+    case: Case
+    verdict: Verdict
+    score: float
+    ratio: float | None = None
+
+
+@functools.cache
+def cases_of(seed):
+    """Return the cases of a seed."""
+    return make_cases(seed)
+
+
+_right_answers = {}  # (case, answer) by the case's identity
+
+
+def right_answer(case):
+    """Return the textbook's answer, worked out once for a whole class."""
+    if id(case) not in _right_answers:
+        _right_answers[id(case)] = case, case.right(edited) if case.right else None
+    return _right_answers[id(case)][1]
+
+
+def mark(submission, seed, level, only=tuple(POINTS), jobs=2):
+    """Return a `Mark` for each case that is asked for.
+
+    Parameters
+    ----------
+    submission : path
+        A folder or zip.
+    seed : int
+        Of the cases.
+    level : str
+        Of isolation, see `sandbox`.
+    only : sequence of str
+        Parts ("1a") or cases ("1a.3").
+    jobs : int
+        Files that are run at the same time; timing cases run alone.
+    """
+    cases = [case for case in cases_of(seed) if case.part in only or case.key in only]
+    try:
+        with unpacked(submission) as folder:
+            return _mark_folder(folder, cases, level, jobs)
+    except SubmissionError as error:
+        return [Mark(case, Verdict(73, str(error)), 0.0) for case in cases]
+
+
+def _mark_folder(folder, cases, level, jobs):
+    groups = {}
+    for case in cases:
+        if not case.speed:
+            groups.setdefault(case.calls[0].file, []).append(case)
+    longest_first = sorted(groups.values(), key=lambda group: group[0].part, reverse=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        done = pool.map(lambda group: _mark_group(folder, group, level), longest_first)
+        marks = {id(mark.case): mark for group in done for mark in group}
+    for case in cases:
+        if case.speed:
+            with _timing:
+                marks[id(case)] = _guarded(case, _time, folder, case, level)
+    return [marks[id(case)] for case in cases]
+
+
+def _mark_group(folder, cases, level):
+    """Run the cases of one file, end its process, then judge them."""
+    replies, timeouts, sandbox = [], {}, None
+    try:
+        for case in cases:
+            function = case.calls[-1].functions
+            if timeouts.get(function, 0) >= MAX_TIMEOUTS:
+                why = f"not tried: {function[0]} ran out of time {MAX_TIMEOUTS} times."
+                replies.append([Reply("time", why)])
+                continue
+            try:
+                sandbox, answers = _run(folder, case, level, sandbox)
+            except OSError as error:  # no process, no disk
+                answers = error
+            replies.append(answers)
+            if isinstance(answers, list) and answers[-1].status == "time":
+                timeouts[function] = timeouts.get(function, 0) + 1
+    finally:
+        if sandbox is not None:
+            sandbox.close()
+    return [_guarded(case, _judge, case, r) for case, r in zip(cases, replies, strict=True)]
+
+
+def _run(folder, case, level, sandbox):
+    """Make the calls of a case; return the sandbox and the replies, up to the first that fails."""
+    replies = []
+    for call in case.calls:
+        if sandbox is None or sandbox.closed or call.fresh:
+            if sandbox is not None:
+                sandbox.close()
+            sandbox = Sandbox(folder, level)
+        arguments = call.arguments
+        if callable(arguments):
+            try:
+                arguments = arguments([reply.result for reply in replies])
+            except (TypeError, ValueError, IndexError, AttributeError):
+                replies.append(Reply("exception", "what came before could not be used."))
+                break
+        replies.append(
+            sandbox.call(call.file, call.functions, arguments, call.options, call.limits)
+        )
+        if replies[-1].status != "answer":
+            break
+    return sandbox, replies
+
+
+def _guarded(case, function, *arguments):
+    """Return the mark; where the grader itself fails, one that costs the student nothing."""
+    try:
+        return function(*arguments)
+    except Exception:
+        return Mark(case, Verdict(3, traceback.format_exc()[-2000:]), case.points)
+
+
+def _judge(case, replies):
+    if isinstance(replies, OSError):
+        raise replies
+    if replies[-1].status != "answer":
+        return Mark(case, _without_answer(case, replies[-1]), 0.0)
+    results = [reply.result for reply in replies]
+    right = right_answer(case)
+    verdict = case.judge(results, right)
+    if case.untouched and verdict.code == 0:
+        verdict = _judge_arguments(case, replies[-1])
+    if (case.right and case.part != "5c") or "loss_function" in case.calls[-1].functions:
+        verdict = _with_mistake(case, verdict, results, right)
+    return Mark(case, verdict, case.points if verdict.code == 0 else 0.0)
+
+
+def _with_mistake(case, verdict, results, right):
+    """Add the known mistake. A right answer may hide one that is smaller than the tolerance."""
+    arrays = [a for a in case.calls[-1].arguments if isinstance(a, np.ndarray)]
+    size = sum(array.size for array in arrays)
+    if verdict.mistake or case.untouched or size > 50_000:
+        return verdict
+    name = recognise(case, results, right, verdict.code != 0)
+    if name is None:
+        return verdict
+    detail = verdict.detail or "the values are near, but those of a known mistake are nearer."
+    return verdict._replace(code=verdict.code or 53, detail=detail, mistake=name)
+
+
+def _without_answer(case, reply):
+    file, function = case.calls[0].file, case.calls[-1].functions[0]
+    detail = reply.detail
+    if reply.status == "missing":
+        detail = (
+            f"{detail} was not found" + ("" if detail.endswith(".py") else f" in {file}.py") + "."
+        )
+    return Verdict(CODE_OF[reply.status], detail or f"{function} is not implemented.")
+
+
+def _judge_arguments(case, reply):
+    for number, (before, after) in enumerate(
+        zip(case.calls[-1].arguments, reply.arguments, strict=False)
+    ):
+        if isinstance(before, np.ndarray) and not np.array_equal(before, after):
+            detail = f"argument {number + 1} was changed by the call."
+            return Verdict(55, detail, "input-changed")
+    return Verdict(0)
+
+
+@functools.cache
+def _textbook_folder():
+    stack = contextlib.ExitStack()  # lives as long as the process
+    _textbook_folder.stack = stack
+    return stack.enter_context(unpacked(ROOT / "textbook"))
+
+
+def _time(folder, case, level):
+    """Time the submission and the textbook in turn; the best ratio counts."""
+    call, best = case.calls[0], math.inf
+    book = call._replace(functions=call.functions[-1:])
+    with Sandbox(_textbook_folder(), level) as textbook, Sandbox(folder, level) as own:
+        usual = textbook.call(book.file, book.functions, book.arguments, book.options)
+        if usual.status != "answer":
+            raise RuntimeError(f"the textbook was not timed: {usual.status}, {usual.detail}")
+        limits = Limits(max(2.0, NO_SPEED * usual.seconds))
+        for _ in range(MAX_PAIRS):
+            reply = own.call(call.file, call.functions, call.arguments, call.options, limits)
+            if reply.status != "answer":
+                break
+            usual = textbook.call(book.file, book.functions, book.arguments, book.options)
+            best = min(best, reply.seconds / usual.seconds)
+            if best <= FULL_SPEED:
+                break
+    if reply.status == "time" and best < math.inf:
+        reply = reply._replace(status="answer")
+    if reply.status == "time":
+        return Mark(case, Verdict(60, f"{reply.detail} {_says_speed(NO_SPEED)}"), 0.0)
+    if reply.status != "answer":
+        return Mark(case, _without_answer(case, reply), 0.0)
+    verdict = case.judge([reply.result], usual.result)
+    if verdict.code:
+        return Mark(case, verdict, 0.0, best)
+    credit = math.log(NO_SPEED / best) / math.log(NO_SPEED / FULL_SPEED)
+    credit = round(min(1.0, max(0.0, credit)), 2)
+    verdict = Verdict(0 if credit == 1 else 60, _says_speed(best))
+    return Mark(case, verdict, credit * case.points, best)
+
+
+def _says_speed(ratio):
+    return (
+        f"It took {ratio:.2g} times as long as the textbook (the best of several runs). All points "
+        f"up to {FULL_SPEED:g} times, none from {NO_SPEED:g} times."
+    )
+
+
+def told(mark, command):
+    """Return what the student is told, in plain text.
+
+    Parameters
+    ----------
+    mark : Mark
+    command : str
+        Repeats this case.
+    """
+    case, verdict = mark.case, mark.verdict
+    lines = [f"Asked: {case.name}", f"  {_call_in_words(case)}", f"Result: {CODES[verdict.code]}."]
+    if verdict.detail:
+        lines.append(verdict.detail)
+    if verdict.mistake:
+        lines.append(f"A known mistake: {SAYS[case.part, verdict.mistake]}")
+    if verdict.code:
+        lines.append(f"To repeat it: {command}")
+    return "\n".join(lines)
+
+
+def _call_in_words(case):
+    call = case.calls[min(1, len(case.calls) - 1)]  # in 5c the first makes the model
+    arguments = [] if callable(call.arguments) else call.arguments
+    words = [_in_words(argument) for argument in arguments]
+    words += [f"{key}={value}" for key, value in call.options.items()]
+    return f"{call.file}.{call.functions[0].replace('model.', 'CVAE.')}({', '.join(words)})"
+
+
+def _in_words(argument):
+    if isinstance(argument, np.ndarray):
+        return f"{argument.dtype} {argument.shape}"
+    if isinstance(argument, tuple):
+        kind, value = argument
+        return f"tensor {value.shape}" if kind == "tensor" else "GMMState(pi, mu, sigma)"
+    return repr(argument)

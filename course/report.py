@@ -1,0 +1,174 @@
+"""Marks to files: `results.json` in Gradescope's format, and a plain `report.html` beside it."""
+
+import functools
+import hashlib
+import html
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from course.cases import CODES, MANUAL, POINTS
+from course.marking import FULL_SPEED, NO_SPEED, told
+from course.sandbox import ROOT, WARNINGS
+
+GRADER_FILES = ("course/*.py", "textbook/*.py", "data/*.py", "data/*.json")
+
+
+@functools.cache
+def grader_version():
+    """Return a name for the grader as it is: a hash of its files."""
+    total = hashlib.sha256()
+    for pattern in GRADER_FILES:
+        for path in sorted(ROOT.glob(pattern)):
+            total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def number_of(part):
+    """Return "1(a)" for "1a"."""
+    return f"{part[:-1]}({part[-1]})"
+
+
+def results(marks, *, seed, level, submission, command_for):
+    """Return the marks in Gradescope's format.
+
+    Parameters
+    ----------
+    marks : list of course.marking.Mark
+    seed : int
+    level : str
+        Of isolation.
+    submission : str
+        SHA-256 of the files that were marked.
+    command_for : callable
+        Gives the command that repeats a case, of the case's key.
+
+    Returns
+    -------
+    dict
+    """
+    tests = []
+    for mark in marks:
+        part, verdict = mark.case.part, mark.verdict
+        command = command_for(mark.case.key)
+        tests.append(
+            {
+                "number": number_of(part),
+                "name": mark.case.name,
+                "score": round(mark.score, 4),
+                "max_score": mark.case.points,
+                "status": "passed" if verdict.code == 0 else "failed",
+                "output": told(mark, command),
+                "output_format": "text",
+                "extra_data": {
+                    "part": part,
+                    "code": verdict.code,
+                    "mistake": verdict.mistake,
+                    "ratio": mark.ratio and round(mark.ratio, 3),
+                },
+            }
+        )
+    total, possible = sum(test["score"] for test in tests), sum(m.case.points for m in marks)
+    return {
+        "score": round(total, 2),
+        "output": f"{total:.2f} of {possible:g} points.\n{in_words(seed, level)}",
+        "output_format": "text",
+        "tests": tests,
+        "extra_data": {
+            "seed": seed, "isolation": level, "submission": submission, "grader": grader_version(),
+        },
+    }  # fmt: skip
+
+
+def in_words(seed, level):
+    """Return how the marks came about, in plain text."""
+    lines = [
+        f"Cases of seed {seed}. Isolation: {level}.",
+        f"Speed: all points up to {FULL_SPEED:g} times the textbook's time, none from "
+        f"{NO_SPEED:g} times; the best of several runs counts.",
+    ]
+    return "\n".join([*lines, *filter(None, [WARNINGS[level]])])
+
+
+def write_whole(path, text):
+    """Write a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write(folder, name, record):
+    """Write `results.json` and `report.html` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "report.html", page(name, record))
+    write_whole(folder / "results.json", json.dumps(record, indent=1))
+
+
+def by_part(record):
+    """Return (part, score, points, mistakes) for each part of a record, in order."""
+    rows = []
+    for part in POINTS:
+        tests = [test for test in record["tests"] if test["extra_data"]["part"] == part]
+        if tests:
+            score, points = (sum(test[key] for test in tests) for key in ("score", "max_score"))
+            named = {test["extra_data"]["mistake"] for test in tests} - {None}
+            rows.append((part, score, points, sorted(named)))
+    return rows
+
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .75rem; }
+summary { cursor: pointer; } .lost summary { font-weight: 600; }
+"""
+
+
+def page(name, record):
+    """Return `report.html`: the points by part, then what is to know of each case."""
+    escape = html.escape
+    rows = "".join(
+        f"<tr><td>{number_of(part)}</td><td class=n>{score:.2f}</td><td class=n>{points:g}</td>"
+        f"<td>{escape(', '.join(mistakes))}</td></tr>"
+        for part, score, points, mistakes in by_part(record)
+    )
+    manual = "".join(
+        f"<tr><td>{number_of(part)}</td><td class=n>manual</td><td class=n>{points}</td><td></td>"
+        "</tr>"
+        for part, points in MANUAL.items()
+    )
+    cases = "".join(
+        f"<details class={'won' if test['status'] == 'passed' else 'lost'}"
+        f"{'' if test['status'] == 'passed' else ' open'}><summary>{test['number']} "
+        f"{escape(test['name'])}: {test['score']:g} of {test['max_score']:g}, "
+        f"{CODES[test['extra_data']['code']]}</summary><pre>{escape(test['output'])}</pre></details>"
+        for test in record["tests"]
+    )
+    extra = record["extra_data"]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Report on {escape(name)}</title><style>{STYLE}</style>"
+        f"<h1>{escape(name)}</h1><p>{escape(record['output'])}</p>"
+        f"<table><tr><th>part</th><th class=n>points</th><th class=n>of</th>"
+        f"<th>known mistakes</th></tr>{rows}{manual}</table><h2>Case by case</h2>{cases}"
+        f"<p>Submission {extra['submission'][:12]}, grader {extra['grader']}.</p></html>\n"
+    )
+
+
+def plain_table(record):
+    """Return the points by part as text, for a terminal."""
+    lines = [f"{'part':6} {'points':>6} {'of':>4}"]
+    for part, score, points, mistakes in by_part(record):
+        said = f"   {', '.join(mistakes)}" if mistakes else ""
+        lines.append(f"{number_of(part):6} {score:6.2f} {points:4g}{said}")
+    return "\n".join(lines)

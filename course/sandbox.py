@@ -1,0 +1,510 @@
+"""Run a submission's functions in a process apart, shut in as far as the machine allows.
+
+There are three levels, the strongest that works is taken:
+
+bubblewrap  no network, no other process, no file but the interpreter's and the submission's
+user        another user, where the grader is root: no file that is closed to others (0700)
+process     the grader's own user: limits on time and memory hold, a determined cheat is not stopped
+
+Whatever the level: own session, clean environment, one BLAS thread, a read-only copy of the
+submission without links, and after the last answer everything that was started is killed.
+"""
+
+import contextlib
+import functools
+import io
+import itertools
+import json
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+LEVELS = ("bubblewrap", "user", "process")
+WARNINGS = {
+    "bubblewrap": "",
+    "user": "",
+    "process": "This level does not stop a determined cheat: the code ran as the grader's user.",
+}
+MAX_FILES, MAX_BYTES = 2000, 200 << 20  # of a submission, unpacked
+MAX_SCRATCH = 256 << 20  # bytes of files that a submission may write
+MAX_HEADER = 1 << 16
+MAX_ANSWER = 1 << 28  # bytes of arrays in one answer
+PATIENCE = 1.0  # times every limit of time; the tests have less
+POLL = 0.02  # seconds between two looks at memory and time
+MARK = "COURSEWORK_SANDBOX"  # in the environment of all that a child starts
+FIRST_ID, NUM_IDS = 61_184, 4000  # users and groups that no system gives to anybody
+_numbers = itertools.count(os.getpid() * 7)
+
+
+class Limits(NamedTuple):
+    """What one call may use."""
+
+    seconds: float = 10.0  # of processor time, and three times that by the clock
+    memory: int = 2 << 30  # bytes of all its processes together
+    processes: int = 32
+    threads: int = 256
+
+
+class Reply(NamedTuple):
+    """What came back: a status, what explains it, and the values."""
+
+    status: str  # answer, exception, not implemented, missing, time, memory, died
+    detail: str = ""
+    result: object = None
+    arguments: tuple = ()  # as the call left them
+    seconds: float = float("nan")  # from "go" to the last byte
+
+
+class Odd(NamedTuple):
+    """Stands for a value that is neither a number nor an array."""
+
+    kind: str
+
+
+class SubmissionError(ValueError):
+    """A submission that cannot be unpacked; the message says why."""
+
+
+@functools.cache
+def available_levels():
+    """Return the levels that work here, strongest first."""
+    works = [level for level in LEVELS[:2] if _possible(level) and _starts(level)]
+    return (*works, "process")
+
+
+def _is_root():
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _possible(level):
+    return shutil.which("bwrap") is not None if level == "bubblewrap" else _is_root()
+
+
+def _starts(level):
+    with tempfile.TemporaryDirectory() as probe, contextlib.suppress(OSError):
+        Path(probe, "probe.py").write_text("def run():\n    return 1.0\n")
+        with unpacked(probe) as folder, Sandbox(folder, level) as sandbox:
+            return sandbox.call("probe", ["run"], []).status == "answer"
+    return False
+
+
+@functools.cache
+def close_the_project():
+    """Take the project's files from other users, but for the environment that Python stands in.
+
+    The level "user" calls it: who runs a submission must not read the solutions.
+    """
+    homes = [Path(sys.prefix), Path(sys.base_prefix)]
+    for path in (*ROOT.iterdir(), ROOT):
+        if not path.is_symlink():
+            holds_python = any(home.is_relative_to(path) for home in homes)
+            path.chmod(path.stat().st_mode & 0o700 | (0o011 if holds_python else 0))
+
+
+@contextlib.contextmanager
+def unpacked(submission):
+    """Yield a folder with a copy of a submission's files: no links, readable, not too large.
+
+    Parameters
+    ----------
+    submission : path
+        A folder or a zip, with the files at its top or one folder down.
+
+    Raises
+    ------
+    SubmissionError
+        If it is neither, or holds too much.
+    """
+    submission = Path(submission)
+    with tempfile.TemporaryDirectory(prefix="submission-") as folder:
+        target = Path(folder, "files")
+        target.mkdir()
+        if submission.is_dir():
+            _copy_folder(submission, target)
+        elif zipfile.is_zipfile(submission):
+            _unzip(submission, target)
+        else:
+            raise SubmissionError(f"{submission} is neither a folder nor a zip.")
+        inside = [path for path in target.iterdir() if not path.name.startswith((".", "__"))]
+        if len(inside) == 1 and inside[0].is_dir():
+            target = inside[0]
+        group = FIRST_ID + next(_numbers) % NUM_IDS if _is_root() else -1
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            path.chmod(0o750 if path.is_dir() else 0o640)
+            os.chown(path, -1, group)
+        yield target
+
+
+def _copy_folder(source, target):
+    budget = _Budget()
+    for folder, folders, files in os.walk(source):
+        folders[:] = [name for name in folders if not Path(folder, name).is_symlink()]
+        here = target / Path(folder).relative_to(source)
+        here.mkdir(exist_ok=True)
+        for name in files:
+            path = Path(folder, name)
+            if stat.S_ISREG(path.lstat().st_mode):  # no links, pipes, devices
+                budget.take(path.stat().st_size)
+                shutil.copyfile(path, here / name)
+
+
+def _unzip(source, target):
+    budget = _Budget()
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for info in archive.infolist():
+                path = (target / info.filename).resolve()
+                link = stat.S_ISLNK(info.external_attr >> 16)
+                if info.is_dir() or link or not path.is_relative_to(target.resolve()):
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as packed, open(path, "wb") as file:
+                    while part := packed.read(1 << 20):  # the size in the header may be a lie
+                        budget.take(len(part), files=0)
+                        file.write(part)
+                budget.take(0)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+        raise SubmissionError(f"{source} cannot be unpacked: {error}") from error
+
+
+class _Budget:
+    files, size = 0, 0
+
+    def take(self, size, files=1):
+        self.files, self.size = self.files + files, self.size + size
+        if self.files > MAX_FILES or self.size > MAX_BYTES:
+            raise SubmissionError(
+                f"the submission holds more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB."
+            )
+
+
+class Sandbox:
+    """A process that runs the functions of one submission, until it is closed.
+
+    Parameters
+    ----------
+    folder : path
+        The submission, as `unpacked` gives it.
+    level : str
+        One of `available_levels`.
+    """
+
+    def __init__(self, folder, level):
+        self.level, self.mark = level, secrets.token_hex(16)
+        self.uid = FIRST_ID + next(_numbers) % NUM_IDS if level == "user" else None
+        self._scratch = tempfile.TemporaryDirectory(prefix="scratch-", ignore_cleanup_errors=True)
+        request_end, self._requests = os.pipe()
+        self._answers, answer_end = os.pipe()
+        scratch = Path(self._scratch.name)
+        shutil.copyfile(ROOT / "course" / "child.py", scratch / "child.py")
+        (scratch / "child.py").chmod(0o644)
+        options = {}
+        if self.uid:
+            close_the_project()
+            os.chown(scratch, self.uid, -1)
+            options = {"user": self.uid, "group": os.stat(folder).st_gid, "extra_groups": []}
+        self._process = subprocess.Popen(
+            self._command(Path(folder), scratch, request_end, answer_end),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=self._environment(scratch), cwd=scratch, pass_fds=(request_end, answer_end),
+            start_new_session=True, **options,
+        )  # fmt: skip
+        os.close(request_end)
+        os.close(answer_end)
+        for end in (self._requests, self._answers):
+            os.set_blocking(end, False)
+
+    def _environment(self, scratch):
+        threads = (
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "NUMBA_NUM_THREADS",
+        )
+        return {
+            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0",
+            "HOME": str(scratch), "TMPDIR": str(scratch), MARK: self.mark,
+            **dict.fromkeys(threads, "1"),
+            **{name: os.environ[name] for name in os.environ if name.startswith("OPENBLAS_CORE")},
+        }  # fmt: skip
+
+    def _command(self, folder, scratch, request_end, answer_end):
+        files = (str(request_end), str(answer_end))
+        if self.level != "bubblewrap":
+            python = [sys.executable, "-I", "-B", str(scratch / "child.py")]
+            return [*python, *files, str(folder)]
+        bound = ["/usr", sys.base_prefix, sys.prefix]
+        system = ["/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives"]
+        return [
+            "bwrap", "--unshare-all", "--die-with-parent", "--new-session",
+            "--uid", "65534", "--gid", "65534",
+            *(word for path in bound for word in ("--ro-bind", path, path)),
+            *(word for path in system for word in ("--ro-bind-try", path, path)),
+            "--proc", "/proc", "--dev", "/dev",
+            *(word for path in (str(scratch), "/dev/shm")
+              for word in ("--size", str(MAX_SCRATCH), "--tmpfs", path)),
+            "--ro-bind", str(folder), "/submission",
+            "--ro-bind", str(scratch / "child.py"), "/child.py",
+            "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(scratch),
+            sys.executable, "-I", "-B", "/child.py", *files, "/submission",
+        ]  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Kill the process and all that it started, and remove what it wrote."""
+        if self._process is None:
+            return
+        started = self._family()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        while sum(_kill(process) for process in {*started, *self._strays()}):
+            time.sleep(0.005)
+        self._process.wait()
+        self._process = None
+        os.close(self._requests)
+        os.close(self._answers)
+        self._scratch.cleanup()
+        if self.uid:
+            _remove_files_of(self.uid)
+
+    def _family(self):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self._process.pid)
+            return [process, *process.children(recursive=True)]
+        return []
+
+    def _strays(self):
+        """Yield processes that left the family: found by their user, or by their environment."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if self.uid:
+                    if process.uids().real == self.uid:
+                        yield process
+                elif process.environ().get(MARK) == self.mark:
+                    yield process
+
+    def call(self, file, functions, arguments, options=None, limits=None):
+        """Call a function of the submission and return the `Reply`.
+
+        Parameters
+        ----------
+        file : str
+            The module, without its ending.
+        functions : sequence of str
+            The function's names; the first that the module has is called.
+        arguments : sequence
+            Arrays, tensors as ``("tensor", array)``, states as ``("state", [pi, mu, sigma])``, or
+            plain values.
+        options : dict, optional
+            Keyword arguments.
+        limits : Limits, optional
+        """
+        limits = limits or Limits()
+        blobs = []
+        request = {
+            "file": file,
+            "functions": list(functions),
+            "arguments": [_spec(value, blobs) for value in arguments],
+            "options": {key: _spec(value, blobs) for key, value in (options or {}).items()},
+        }
+        files = [_npy(array) for array in blobs]
+        line = json.dumps({**request, "sizes": [len(file) for file in files]})
+        try:
+            self._watch = _Watch(self, Limits(60.0, limits.memory))  # for the imports
+            self._write(line.encode() + b"\n" + b"".join(files))
+            header, values = self._read()
+            if header["status"] == "ready":
+                self._watch = _Watch(self, limits)
+                start = time.perf_counter()
+                self._write(b"go\n")
+                header, values = self._read()
+                seconds = time.perf_counter() - start
+                if header["status"] == "answer":
+                    result, arguments = header["result"], header["arguments"]
+                    values = [_unpacked(spec, values) for spec in (result, *arguments)]
+                    return Reply("answer", "", values[0], tuple(values[1:]), seconds)
+            if header["status"] not in ("exception", "not implemented", "missing"):
+                raise _Stopped("died", "the answer could not be read.")
+            return Reply(header["status"], str(header.get("error", header.get("what", ""))))
+        except _Stopped as stop:
+            self.close()
+            return Reply(*stop.args)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            self.close()  # the reply was no message of ours
+            return Reply("died", "the answer could not be read.")
+
+    @property
+    def closed(self):
+        return self._process is None
+
+    def _write(self, message):
+        view = memoryview(message)
+        while view:
+            try:
+                view = view[os.write(self._requests, view[: 1 << 16]) :]
+            except BlockingIOError:
+                self._wait(self._requests, selectors.EVENT_WRITE)
+            except BrokenPipeError:
+                raise _Stopped("died", self._last_words()) from None
+
+    def _read(self):
+        """Return a header and the arrays that follow it."""
+        buffer = bytearray()
+        while (end := buffer.find(b"\n")) < 0:
+            if len(buffer) > MAX_HEADER:
+                raise ValueError
+            buffer += self._some_bytes()
+        header, rest = json.loads(bytes(buffer[:end])), buffer[end + 1 :]
+        sizes = [int(size) for size in header["sizes"]]
+        if min(sizes, default=0) < 0 or sum(sizes) > MAX_ANSWER:
+            raise ValueError
+        while len(rest) < sum(sizes):
+            rest += self._some_bytes()
+        ends = list(itertools.accumulate(sizes))
+        return header, [_array(rest[e - n : e]) for n, e in zip(sizes, ends, strict=True)]
+
+    def _some_bytes(self):
+        while True:
+            try:
+                part = os.read(self._answers, 1 << 20)
+            except BlockingIOError:
+                self._wait(self._answers, selectors.EVENT_READ)
+                continue
+            if not part:
+                raise _Stopped("died", self._last_words())
+            return part
+
+    def _wait(self, end, event):
+        with selectors.DefaultSelector() as selector:
+            selector.register(end, event)
+            while not selector.select(POLL):
+                self._watch.look()
+
+    def _last_words(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(timeout=1)
+            if self.level == "bubblewrap" and code > 128:
+                code = 128 - code
+            if code < 0:
+                return f"the process was ended by {signal.Signals(-code).name}."
+            return f"the process ended with exit status {code}."
+        return "the process closed its pipe."
+
+
+class _Stopped(Exception):
+    """The call ended without an answer: (status, why)."""
+
+
+class _Watch:
+    """Looks at what a sandbox uses from the moment it is made."""
+
+    def __init__(self, sandbox, limits):
+        self.sandbox, self.limits = sandbox, limits
+        self.start, self.used = time.monotonic(), self.processor_seconds()
+
+    def processor_seconds(self):
+        total = 0.0
+        for process in self.sandbox._family():
+            with contextlib.suppress(psutil.Error):
+                total += sum(process.cpu_times()[:2])
+        return total
+
+    def look(self):
+        """Raise if a limit is exceeded."""
+        limits, seconds = self.limits, PATIENCE * self.limits.seconds
+        if time.monotonic() - self.start > 3 * seconds:
+            raise _Stopped("time", f"no answer after {3 * seconds:g} seconds.")
+        if self.processor_seconds() - self.used > seconds:
+            raise _Stopped("time", f"{seconds:g} seconds of processor time were used up.")
+        memory, threads, family = 0, 0, self.sandbox._family()
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                memory += process.memory_info().rss
+                threads += process.num_threads()
+        if memory > limits.memory:
+            raise _Stopped("memory", f"more than {limits.memory >> 20} MiB of memory were used.")
+        if len(family) > limits.processes or threads > limits.threads:
+            raise _Stopped("died", f"it was stopped at {len(family)} processes, {threads} threads.")
+
+
+def _kill(process):
+    """Kill a process; tell whether it is still there."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if process.status() != psutil.STATUS_ZOMBIE:
+            process.kill()
+            return True
+    return False
+
+
+def _remove_files_of(uid):
+    for folder in ("/tmp", "/var/tmp", "/dev/shm"):
+        for path in Path(folder).glob("*"):
+            with contextlib.suppress(OSError):
+                if path.lstat().st_uid == uid:
+                    shutil.rmtree(
+                        path
+                    ) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _spec(value, blobs):
+    """Return what stands for an argument in a request; arrays are appended to the blobs."""
+    if isinstance(value, tuple) and value[0] == "tensor":
+        blobs.append(value[1])
+        return {"tensor": len(blobs) - 1}
+    if isinstance(value, tuple) and value[0] == "state":
+        blobs.extend(value[1])
+        return {"state": list(range(len(blobs) - len(value[1]), len(blobs)))}
+    if isinstance(value, np.ndarray):
+        blobs.append(value)
+        return {"array": len(blobs) - 1}
+    return value
+
+
+def _npy(array):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _array(content):
+    """Return the array of an untrusted .npy file: numbers only, of the size that it promises."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError("not version 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    data = content[file.tell() :]
+    if dtype.kind not in "buifc" or len(data) != dtype.itemsize * int(np.prod(shape, dtype=object)):
+        raise ValueError("not an array of numbers")
+    array = np.frombuffer(data, dtype)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _unpacked(spec, arrays, depth=0):
+    """Return the value that a reply's JSON stands for."""
+    if "value" in spec:
+        return spec["value"]
+    if "array" in spec:
+        return arrays[spec["array"]]
+    if "parts" in spec and depth < 4:
+        return tuple(_unpacked(part, arrays, depth + 1) for part in spec["parts"])
+    return Odd(str(spec["type"])[:100])

@@ -1,0 +1,398 @@
+"""The grader as a classifier: correct styles lose nothing, known mistakes are caught and named."""
+
+import collections
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from course import __main__ as command_line
+from course import batch, cases, marking, mistakes
+from course.cases import CODES, MANUAL, POINTS, Verdict
+from course.marking import cases_of, mark, told
+from tests.submissions.mistakes import MISTAKES, write
+
+ROOT = Path(__file__).resolve().parent.parent
+STYLES = ("loops", "broadcast", "library", "float32", "textbook", "our modules")
+SEED = 1
+PARTS = {"kmeans": "1a", "gmm": "1d", "pca": "3b", "ica": "4a", "cvae": "5c"}
+
+
+def style(folder, name):
+    """Write a correct submission in this style; one that has no CVAE gets no other's."""
+    if name == "our modules":
+        folder.mkdir()
+        for file in PARTS:
+            shutil.copy(ROOT / f"{file}.py", folder)
+        return folder
+    if name == "textbook":
+        return shutil.copytree(ROOT / "textbook", folder)
+    return write(folder, name)
+
+
+def quick_keys(seed, parts=tuple(POINTS)):
+    """Return the cases that neither time nor train."""
+    return tuple(
+        case.key
+        for case in cases_of(seed)
+        if case.part in parts and not case.speed and "training" not in case.name
+    )
+
+
+def lost(marks):
+    return {
+        m.case.key: (m.verdict.code, m.verdict.detail) for m in marks if m.score < m.case.points
+    }
+
+
+@pytest.fixture
+def graded(tmp_path):
+    """Mark a submission at the fastest level, without what takes long."""
+
+    def run(folder, parts=tuple(POINTS), seed=SEED):
+        return mark(folder, seed, "process", quick_keys(seed, parts))
+
+    return run
+
+
+# What is asked
+
+
+def test_the_points_are_the_problem_sets():
+    assert sum(POINTS.values()) == 38 and sum(MANUAL.values()) == 62
+    totals = collections.Counter()
+    for case in cases_of(SEED):
+        totals[case.part] += case.points
+    assert totals == pytest.approx(POINTS)
+    for part in ("1a", "1d"):
+        speed = sum(case.points for case in cases_of(SEED) if case.part == part and case.speed)
+        assert speed == POINTS[part] / 4
+
+
+def test_a_seed_gives_the_same_cases_and_another_others():
+    def numbers(seed):
+        return [
+            argument
+            for case in cases.make_cases(seed, ("1a", "1d", "3b", "4a"))
+            for argument in case.calls[0].arguments
+            if isinstance(argument, np.ndarray)
+        ]
+
+    first, again, other = numbers(3), numbers(3), numbers(4)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert sum(np.array_equal(a, b) for a, b in zip(first, other, strict=True)) < len(first) / 2
+
+
+def test_known_mistakes_fit_the_textbook_and_are_tested():
+    assert len({(part, m.name) for m in mistakes.MISTAKES for part in m.parts}) >= 45
+    for mistake in mistakes.MISTAKES:
+        for amount in mistake.amounts if mistake.edits else ():
+            mistakes.edited(
+                mistake.file, mistake.edits, amount
+            )  # raises where an edit does not fit
+    tested = {(part, name) for part, name, *_ in MISTAKES}
+    listed = {(part, m.name) for m in mistakes.MISTAKES for part in m.parts}
+    extra = {("5c", "encoder-without-label"), ("5c", "decoder-without-code")}
+    also = {(part, "input-changed") for part in ("1d", "3b", "4a")}
+    assert listed - tested == extra | also
+
+
+# Correct solutions
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_correct_solution_loses_nothing_and_nothing_is_named(name, graded, tmp_path):
+    marks = graded(style(tmp_path / "s", name))
+    absent = {m.case.key for m in marks if m.verdict.code == 73}
+    assert absent == (set(quick_keys(SEED, ("4a", "5c"))) if name == "float32" else set())
+    assert {key for key in lost(marks) if key not in absent} == set()
+    assert {m.verdict.mistake for m in marks} == {None}
+
+
+def test_the_textbook_gets_every_point(tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["grade", str(ROOT / "textbook"), "--out", str(out), "--seed", "2"]
+    assert command_line.main(arguments) == 0
+    record = json.loads((out / "textbook" / "results.json").read_text())
+    assert record["score"] == 38, [t for t in record["tests"] if t["status"] != "passed"]
+    assert "textbook: 38 points" in capsys.readouterr().out
+    assert "38.00 of 38 points" in (out / "textbook" / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STYLES)
+def test_a_correct_solution_loses_nothing_with_any_seed(name, tmp_path):
+    folder = style(tmp_path / "s", name)
+    for seed in range(100):
+        keys = quick_keys(seed, ("1a", "1d", "3b", "4a"))
+        marks = mark(folder, seed, "process", keys)
+        assert {k: v for k, v in lost(marks).items() if v[0] != 73} == {}, seed
+        marking.forget()
+
+
+# Mistakes
+
+
+def row_id(row):
+    return f"{row[0]}-{row[1]}"
+
+
+@pytest.mark.parametrize("row", MISTAKES, ids=row_id)
+def test_a_mistake_is_caught_and_named_in_its_own_part(row, graded, tmp_path):
+    part, name, base, file, *edits = row
+    marks = graded(write(tmp_path / "s", base, (file, *edits)), (part,))
+    wrong = [m for m in marks if m.verdict.code]
+    assert sum(m.score for m in wrong) < sum(m.case.points for m in wrong)
+    assert {m.verdict.mistake for m in wrong} - {None} == {name}
+    assert 3 not in {m.verdict.code for m in marks}
+    said = told(next(m for m in wrong if m.verdict.mistake), "COMMAND")
+    assert mistakes.SAYS[part, name] in said and said.endswith("To repeat it: COMMAND")
+
+
+def test_a_mistake_costs_nothing_in_the_other_parts(graded, tmp_path):
+    """One mistake in each file: each part loses its own points, and names its own mistake."""
+    rows = {file: (name, edits) for _, name, base, file, *edits in MISTAKES if base == "loops"}
+    for file, (name, edits) in rows.items():
+        marks = graded(write(tmp_path / file, "loops", (file, *edits)))
+        assert {m.case.part for m in marks if m.verdict.code} == {PARTS[file]}, name
+        assert {m.verdict.mistake for m in marks} - {None} == {name}
+
+
+PAIRS = [
+    ("1a", "medians", "colours-truncated"),
+    ("1a", "manhattan-distance", "one-step-too-many"),
+    ("1d", "sigma-over-N", "colours-truncated"),
+    ("1d", "priors-left-out", "nearest-mean"),
+    ("1d", "sigma-around-old-mean", "pi-never-updated"),
+    ("3b", "not-centred", "ascending"),
+    ("4a", "sign-of-1-2g", "unmix-transposed"),
+    ("5c", "kl-missing", "no-sampling"),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
+def test_of_two_mistakes_none_is_named_wrongly(pair, graded, tmp_path):
+    part, *names = pair
+    rows = {name: row for p, name, *row in MISTAKES if p == part and name in names}
+    base = rows[names[0]][0]
+    try:
+        folder = write(tmp_path / "s", base, *(row[1:] for row in rows.values()))
+    except ValueError:
+        pytest.fail(f"{names} do not fit one style: choose another pair")
+    marks = graded(folder, (part,))
+    assert any(m.verdict.code for m in marks)
+    assert {m.verdict.mistake for m in marks} - {None} <= set(names)
+
+
+def test_a_small_mistake_is_found_below_the_tolerance(graded, tmp_path):
+    edit = ("gmm", "diff) / Nk[k]", "diff) / Nk[k] + 1e-8 * np.eye(d)")
+    marks = graded(write(tmp_path / "s", "loops", edit), ("1d",))
+    assert "added-to-diagonal" in {m.verdict.mistake for m in marks}
+
+
+# What is not there, and what goes wrong
+
+
+def test_an_empty_folder_gets_nothing(tmp_path):
+    (tmp_path / "s").mkdir()
+    marks = mark(tmp_path / "s", SEED, "process")
+    assert {m.verdict.code for m in marks} == {73} and sum(m.score for m in marks) == 0
+
+
+def test_a_body_that_is_not_there_is_not_implemented(tmp_path):
+    (tmp_path / "s").mkdir()
+    head = "def train_PCA(data):\n    raise NotImplementedError('TODO')\n"
+    (tmp_path / "s" / "pca.py").write_text(head)
+    assert {m.verdict.code for m in mark(tmp_path / "s", SEED, "process", ("3b",))} == {40}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("return 1 / 0", 2),
+        ("return None", 52),
+        ("return U.astype(complex), values", 51),
+        ("return U[:, :1], values", 52),
+        ("return U * np.nan, values", 61),
+        ("return U, values * 1.001", 54),
+        ("return U, values * 1.5", 53),
+        ("data[:] = 0; return U, values", 55),
+    ],
+)
+def test_the_codes(body, code, tmp_path):
+    (tmp_path / "s").mkdir()
+    text = (ROOT / "textbook" / "pca.py").read_text()
+    text += f"\n\ndef train_PCA(data):\n    U, values = pca(data)\n    {body}\n"
+    (tmp_path / "s" / "pca.py").write_text(text)
+    marks = mark(tmp_path / "s", SEED, "process", quick_keys(SEED, ("3b",)))
+    assert code in {m.verdict.code for m in marks} and code in CODES
+
+
+def test_a_fault_of_the_grader_costs_the_student_nothing(tmp_path, monkeypatch, capsys):
+    def broken(*arguments):
+        raise KeyError("no reference")
+
+    monkeypatch.setattr(marking, "_judge", broken)
+    out = str(tmp_path / "out")
+    keys = ",".join(quick_keys(SEED, ("3b",)))
+    arguments = ["grade", str(ROOT / "textbook"), "--out", out, "--seed", str(SEED)]
+    assert command_line.main([*arguments, "--only", keys]) == 1
+    record = json.loads((tmp_path / "out" / "textbook" / "results.json").read_text())
+    assert {test["extra_data"]["code"] for test in record["tests"]} == {3}
+    assert record["score"] == POINTS["3b"]
+    assert "the grader failed on" in capsys.readouterr().out
+
+
+# The training of 5c cannot be talked up
+
+
+CHEATS = {
+    "copies x into x_hat": (
+        "self.generation_model(z, c), mu, logvar", "x.clone(), mu, logvar"),
+    "ignores z": ("torch.cat((z, c), 1)", "torch.cat((0 * z, c), 1)"),
+    "ignores the label": ("torch.cat((z, c), 1)", "torch.cat((z, 0 * c), 1)"),
+    "a loss that is small by definition": ("return (BCE + KLD)", "return 0 * (BCE + KLD)"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_training_that_is_none_earns_nothing(name, tmp_path):
+    folder = write(tmp_path / "s", "loops", ("cvae", *CHEATS[name]))
+    key = next(case.key for case in cases_of(SEED) if "training" in case.name)
+    (training,) = mark(folder, SEED, "process", (key,))
+    assert training.score == 0 and training.verdict.code == 60, training.verdict
+
+
+# Speed
+
+TRIPLE_LOOP = """
+import numpy as np
+
+def train_kmeans(train_data, initial_centroids, *, num_iterations=50):
+    centroids = initial_centroids.copy()
+    for _ in range(num_iterations):
+        labels = []
+        for x in train_data:
+            squares = []
+            for c in centroids:
+                total = 0.0
+                for j in range(len(c)):
+                    total += (x[j] - c[j]) ** 2
+                squares.append(total)
+            labels.append(np.argmin(squares))
+        for k in range(len(centroids)):
+            centroids[k] = train_data[np.array(labels) == k].mean(axis=0)
+    return centroids
+"""
+
+
+def speed_key(part):
+    return next(case.key for case in cases_of(SEED) if case.part == part and case.speed)
+
+
+def test_a_triple_loop_gets_no_points_for_speed(tmp_path):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "kmeans.py").write_text(TRIPLE_LOOP)
+    (mark_,) = mark(tmp_path / "s", SEED, "process", (speed_key("1a"),))
+    assert (mark_.score, mark_.verdict.code) == (0, 60), mark_.verdict
+
+
+def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
+    case = next(case for case in cases_of(SEED) if case.speed)
+    replies = {"own": 1.0, "textbook": 1.0}
+
+    class Clock:
+        closed = False
+
+        def __init__(self, folder, level):
+            self.name = "textbook" if str(folder) == "book" else "own"
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def call(self, *arguments):
+            return marking.Reply("answer", "", case.right(mistakes.edited), (), replies[self.name])
+
+    monkeypatch.setattr(marking, "Sandbox", Clock)
+    monkeypatch.setattr(marking, "_textbook_folder", lambda: "book")
+    credits = []
+    for ratio in (0.5, marking.FULL_SPEED, 10.0, 20.0, marking.NO_SPEED, 100.0):
+        replies["own"] = ratio
+        result = marking._time("own", case, "process")
+        credits.append(result.score / case.points)
+        assert result.ratio == ratio and result.verdict.code == (0 if credits[-1] == 1 else 60)
+    assert credits[:2] == [1, 1] and credits[-2:] == [0, 0]
+    assert 0 < credits[3] < credits[2] < 1
+
+
+# Reports
+
+
+def test_results_are_in_gradescopes_format(tmp_path):
+    keys = quick_keys(SEED, ("3b",))
+    record = batch.graded(
+        ROOT / "textbook", "grade S --out O", seed=SEED, level="process", only=keys, jobs=1
+    )
+    assert set(record) == {"score", "output", "output_format", "tests", "extra_data"}
+    assert set(record["extra_data"]) == {"seed", "isolation", "submission", "grader"}
+    for test in record["tests"]:
+        assert test["number"] == "3(b)" and test["status"] == "passed"
+        assert set(test["extra_data"]) == {"part", "code", "mistake", "ratio"}
+        assert "visibility" not in test  # nothing is hidden, or the total would be
+    assert "does not stop a determined cheat" in record["output"]
+    again = batch.graded(
+        ROOT / "textbook", "grade S --out O", seed=SEED, level="process", only=keys, jobs=2
+    )
+    assert again == record
+
+
+def test_the_text_of_a_student_is_escaped(tmp_path):
+    (tmp_path / "s").mkdir()
+    body = "def train_PCA(data):\n    raise ValueError('<script>alert(1)</script>')\n"
+    (tmp_path / "s" / "pca.py").write_text(body)
+    out = tmp_path / "out"
+    arguments = ["grade", str(tmp_path / "s"), "--out", str(out), "--only", "3b.2"]
+    assert command_line.main(arguments) == 0
+    text = (out / "s" / "report.html").read_text()
+    assert "<script>" not in text and "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("name", ["textbook", "loops"])
+def test_check_tells_what_is_wrong(name, tmp_path, capsys):
+    edits = [("pca", "data - mean", "data")] if name == "loops" else []
+    folder = write(tmp_path / "s", name, *edits) if edits else style(tmp_path / "s", name)
+    status = command_line.main(["check", str(folder), "--only", "3b"])
+    printed = capsys.readouterr().out
+    assert status == bool(edits)
+    if edits:
+        assert "The data is not centred: take off its mean first." in printed
+        assert f"python -m course check {folder} --only 3b.1" in printed
+    else:
+        assert "6 of 6 cases pass, 4 points." in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["grade", "nowhere", "--out", "o"], "nowhere is not there"),
+        (["check", "--only", "9z"], "choose from 1a, 1d, 3b, 4a, 5c"),
+        (["check", "--jobs", "0"], "--jobs must be at least 1"),
+        (["grade"], "required"),
+        ([], "required"),
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(arguments)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_verdict_has_a_known_code():
+    assert Verdict(0).detail == "" and set(CODES) >= {0, 2, 3, 40, 51, 52, 53, 54, 55, 60, 61, 62}
