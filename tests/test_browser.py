@@ -1,11 +1,13 @@
-"""Each notebook in a real JupyterLab in a real browser: every cell runs, every figure appears.
+"""In a real browser: each notebook in JupyterLab, and each page of the write-up.
 
 Needs Chromium and its driver (Debian: chromium, chromium-driver). Run by `make test-slow`. Set
 COURSEWORK_SCREENSHOTS to a folder to keep a picture of each figure, as the browser shows it.
 """
 
+import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from course import writeup
+from course import pages, writeup
 from course.gallery import copy_without_originals
+from tests.page_checks import count_formulas
 
 pytestmark = pytest.mark.slow
 TIME_LIMIT = 600  # seconds for a notebook
@@ -79,6 +82,7 @@ def browser():
         *("--disable-background-networking", "--no-first-run", "--disable-sync"),
     ):
         options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(executable_path=driver)
     session = webdriver.Chrome(options=options, service=service)
     session.set_script_timeout(TIME_LIMIT)
@@ -125,3 +129,93 @@ def keep_screenshots(browser, name):
             f"const s = {scroller}; return s.scrollTop + s.clientHeight >= s.scrollHeight - 5"
         ):
             return
+
+
+# -- The write-up's pages ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A write-up made from stand-ins in the short settings; yields its folder and its runs."""
+    checkout = tmp_path_factory.mktemp("writeup")
+    copy_without_originals(checkout)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSEWORK_FAST", "1")
+        patch.delenv("COURSEWORK_DATA", raising=False)
+        runs = {name: writeup.run(name, checkout) for name in writeup.NOTEBOOKS}
+    writeup.publish(list(runs.values()), checkout / "writeup")
+    return checkout / "writeup", runs
+
+
+def show(browser, path, width, scheme):
+    """Open a page in a window of a given width; return what the browser asked for and said."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    for log in ("performance", "browser"):
+        browser.get_log(log)  # of the page before
+    browser.get(path.as_uri())
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    return requests, browser.get_log("browser")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1200])
+@pytest.mark.parametrize("name", ["index", *writeup.NOTEBOOKS])
+def test_a_page_in_a_browser(name, width, scheme, published, browser):
+    folder, runs = published
+    path = folder / f"{name}.html"
+    requests, errors = show(browser, path, width, scheme)
+    assert errors == []
+    assert [url for url in requests if url != path.as_uri() and not url.startswith("data:")] == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    text = browser.execute_script("return document.body.innerText")
+    code = browser.execute_script(
+        "return [...document.querySelectorAll('pre')].map(pre => pre.innerText)"
+    )
+    for part in code:
+        text = text.replace(part, "")
+    assert "$" not in text
+    assert "\\frac" not in text
+    drawn = browser.execute_script(
+        "return [...document.querySelectorAll('math')].map(m => m.getBoundingClientRect().width)"
+    )
+    assert all(formula > 0 for formula in drawn)
+    broken = browser.execute_script(
+        "return [...document.images].filter(image => !image.naturalWidth).map(image => image.alt)"
+    )
+    assert broken == []
+    background, ink = (
+        browser.execute_script(f"return getComputedStyle(document.documentElement).{property}")
+        for property in ("backgroundColor", "color")
+    )
+    assert (brightness(background) > brightness(ink)) == (scheme == "light")
+    if name != "index":
+        assert len(drawn) == count_formulas(runs[name].notebook)
+        assert len(browser.find_elements("tag name", "audio")) == 10 * (name == "ica")
+        assert len(browser.find_elements("css selector", "main > figure > a > img")) == len(
+            pages.figures(runs[name].notebook, name)
+        )
+    keep_page(browser, f"{name}-{width}-{scheme}.png", width)
+
+
+def brightness(color):
+    return sum(int(level) for level in re.findall(r"\d+", color)[:3])
+
+
+def keep_page(browser, name, width):
+    """Save the whole page as a picture, if COURSEWORK_SCREENSHOTS names a folder."""
+    named = os.environ.get("COURSEWORK_SCREENSHOTS")
+    if named:
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        options = {"captureBeyondViewport": True, "clip": clip}
+        picture = browser.execute_cdp_cmd("Page.captureScreenshot", options)
+        Path(named).mkdir(parents=True, exist_ok=True)
+        (Path(named) / name).write_bytes(base64.b64decode(picture["data"]))
