@@ -21,6 +21,23 @@ def test_every_number_of_the_reference_has_its_words():
     assert len(set(labels)) == len(labels)
 
 
+def test_every_tolerance():
+    kept = {
+        "1e-09": ("kmeans.training", "kmeans.mean", "kmeans.compression", "gmm.mean"),
+        "1e-06 relative": "gmm.log",
+        "0.005": ("gmm.pi", "gmm.mu", "gmm.sigma"),
+        "1e-08 relative": ("pca.first", "pca.reduction"),
+        "1e-05": "ica.W",
+        "1.5": "cvae.plain_loop_test",
+        "0.04": "cvae.plain_loop_label",
+    }
+    for section, numbers in _NUMBERS.items():
+        everything = {name: data.reference(section)[name] for name in numbers}
+        for row in data.compare(section, everything, "original"):
+            told = [words for words, names in kept.items() if row.name.startswith(names)]
+            assert [row.tolerance] == (told or ["exact"]), row.name
+
+
 def off(change):
     return lambda x: np.array(x) + change
 
@@ -149,7 +166,9 @@ def test_comparison_shows_as_a_table():
         "2719333.895 ... 49197.08114 (10 values)  0 ... 9 (10 values)            "
         "  1e-08 relative  stand-in data, not compared",
     ]
-    assert "1 ... 1 (5 x 5)" in repr(data.compare("ica", {"W": np.eye(5)}, "original"))
+    for array, shown in [([1, 2, 3], "1, 2, 3"), (range(4), "0 ... 3 (4 values)")]:
+        assert data.compare("ica", {"W": array}, "original")[0].ours == shown
+    assert data.compare("ica", {"W": np.eye(5)}, "original")[0].ours == "1 ... 1 (5 x 5)"
 
 
 def test_the_table_is_escaped_and_its_rows_travel():
