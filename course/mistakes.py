@@ -14,8 +14,8 @@ import numpy as np
 
 from course.cases import as_array
 
-AGREES = 1e-7  # of the largest number: seven digits are no accident
-AMOUNTS = [10.0**n for n in range(-10, 1)]
+AGREES = 1e-9  # of the largest number: nine digits are no accident
+AMOUNTS = [10.0**n for n in range(-8, 1)]
 
 
 class Mistake(NamedTuple):
@@ -226,7 +226,7 @@ def recognise(case, results, right, wrong):
         The textbook's answer.
     wrong : bool
         Whether the answer was judged wrong. If not, it is near, and only an edited textbook that
-        gives it to seven digits shows that it is another number by right.
+        gives it to nine digits shows that it is another number by right.
     """
     answer = results[-1]
     if _alike(case, answer, right):
@@ -261,7 +261,7 @@ def _answer(case, edits, amount):
 
 
 def _alike(case, answer, other):
-    """Tell whether two answers are the same to seven digits, NaN included."""
+    """Tell whether two answers are the same to nine digits, NaN included."""
     if case.part == "3b":
         return _same_components(case, answer, other)
     if isinstance(other, tuple):

@@ -163,11 +163,11 @@ def test_a_mistake_costs_nothing_in_the_other_parts(graded, tmp_path):
 PAIRS = [
     ("1a", "medians", "colours-truncated"),
     ("1a", "manhattan-distance", "one-step-too-many"),
-    ("1d", "sigma-over-N", "colours-truncated"),
+    ("1d", "sigma-over-N", "no-log-space"),
     ("1d", "priors-left-out", "nearest-mean"),
     ("1d", "sigma-around-old-mean", "pi-never-updated"),
     ("3b", "not-centred", "ascending"),
-    ("4a", "sign-of-1-2g", "unmix-transposed"),
+    ("4a", "sign-of-1-2g", "outer-product-transposed"),
     ("5c", "kl-missing", "no-sampling"),
 ]
 
@@ -177,10 +177,7 @@ def test_of_two_mistakes_none_is_named_wrongly(pair, graded, tmp_path):
     part, *names = pair
     rows = {name: row for p, name, *row in MISTAKES if p == part and name in names}
     base = rows[names[0]][0]
-    try:
-        folder = write(tmp_path / "s", base, *(row[1:] for row in rows.values()))
-    except ValueError:
-        pytest.fail(f"{names} do not fit one style: choose another pair")
+    folder = write(tmp_path / "s", base, *(row[1:] for row in rows.values()))
     marks = graded(folder, (part,))
     assert any(m.verdict.code for m in marks)
     assert {m.verdict.mistake for m in marks} - {None} <= set(names)
