@@ -105,7 +105,8 @@ def num_components_for(eigenvalues: ArrayLike, fraction: float) -> int:
     if eigenvalues.ndim != 1 or (eigenvalues < 0).any() or (np.diff(eigenvalues) > 0).any():
         raise ValueError(
             "eigenvalues must be non-negative and descending, of shape (L,), as pca returns them, "
-            f"got {np.array2string(eigenvalues, threshold=9, precision=4)} {eigenvalues.shape}."
+            f"got {np.array2string(eigenvalues.ravel(), threshold=9, precision=4)}, shape "
+            f"{eigenvalues.shape}."
         )
     if eigenvalues[0] == 0:
         raise ValueError("eigenvalues are all 0: there is no variance to keep a fraction of.")
