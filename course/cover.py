@@ -78,13 +78,15 @@ def paper(runs):
             chapters.append(pages.chapter(run.notebook, run.name).replace("# ", f"# {number}. ", 1))
     rows = _rows(runs)
     new_page = pages.raw("typst", "#pagebreak()")
+    new_chapter = pages.raw("typst", "#new-chapter")
     return "\n\n".join(
         [
             "The five problems of a problem set, with derivations, figures and results."
             f" {summary(rows)}",
             pages.raw("typst", "#contents"),
-            *(f"{new_page}\n\n{chapter}" for chapter in chapters),
             new_page,
+            *(f"{new_chapter}\n\n{chapter}" for chapter in chapters),
+            new_chapter,
             f"# The reference numbers\n\n{summary(rows)}\n\n{pages.table_in_pdf(rows)}",
             f"# What the problem set got wrong\n\n{ABOUT_ERRATA}\n\n{errata()}",
             f"# What was run\n\n{_what_was_run(runs)}",
@@ -110,7 +112,8 @@ def errata():
 
 
 def _rows(runs):
-    return [row for run in runs for row in pages.comparisons(run.notebook)]
+    rows = [row for run in runs for row in pages.comparisons(run.notebook)]
+    return sorted(rows, key=lambda row: row.problem)
 
 
 def _failure(run):
@@ -162,7 +165,8 @@ def _data(notebook):
     stand_ins = re.findall(r"using a stand-in, (.+?)\. To fetch", text)
     if stand_ins:
         return f"stand-in: {'; '.join(dict.fromkeys(stand_ins))}"
-    if any("stand-in" in row.verdict for row in pages.comparisons(notebook)):
-        return "others than the originals"
-    loads = any("= load_" in cell.source for cell in cells)
-    return "the originals" if loads else "made by the notebook, or scikit-learn's"
+    rows = pages.comparisons(notebook)
+    if not rows:  # nothing to compare with, so no originals
+        return "made by the notebook, or scikit-learn's"
+    other = any("stand-in" in row.verdict for row in rows)
+    return "others than the originals" if other else "the originals"

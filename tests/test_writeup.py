@@ -14,6 +14,7 @@ from course import cover, pages, writeup
 from course.__main__ import main as command_line
 from course.describe import describe
 from course.gallery import copy_without_originals, find_figure
+from data.comparison import MIME_TYPE
 from tests.page_checks import Page, check_page, check_run
 
 PROSE = r"""
@@ -234,17 +235,34 @@ def test_the_cover_says_what_was_run(published, small):
 
 
 @pytest.mark.parametrize(
-    "source, printed, data",
+    "verdicts, printed, data",
     [
-        ("faces = load_faces()", f"No a in b: {STAND_IN}", "stand-in: rendered heads"),
-        ("faces = load_faces()", "", "the originals"),
-        ("x = 1", "", "made by the notebook, or scikit-learn's"),
+        (["agrees"], f"No a in b: {STAND_IN}", "stand-in: rendered heads"),
+        (["agrees", "DIFFERS"], "", "the originals"),
+        (["agrees", "stand-in data, not compared"], "", "others than the originals"),
+        ([], "", "made by the notebook, or scikit-learn's"),
     ],
-)  # fmt: skip
-def test_which_data(source, printed, data):
-    output = nbformat.v4.new_output("stream", text=printed)
-    notebook = new_notebook(cells=[new_code_cell(source, outputs=[output])])
+)
+def test_which_data(verdicts, printed, data):
+    stream = nbformat.v4.new_output("stream", text=printed)
+    rows = [[*["x"] * 8, verdict] for verdict in verdicts]
+    table = nbformat.v4.new_output("display_data", data={MIME_TYPE: rows})
+    notebook = new_notebook(cells=[new_code_cell("x", outputs=[stream, table])])
     assert cover._data(notebook) == data
+
+
+def test_rows_are_in_the_problem_sets_order(small):
+    cells = [new_code_cell("x", outputs=[comparison("1(e)")])]
+    cells.append(new_code_cell("x", outputs=[comparison("1(b)"), comparison("1(a)")]))
+    text = cover.cover(
+        [small._replace(notebook=new_notebook(cells=[*small.notebook.cells, *cells]))]
+    )
+    assert re.findall(r'scope="row">(\d\(\w\))', text) == ["1(a)", *["1(b)"] * 4, "1(e)"]
+
+
+def comparison(problem):
+    row = [problem, *["x"] * 7, "agrees"]
+    return nbformat.v4.new_output("display_data", data={MIME_TYPE: [row]})
 
 
 # -- The PDF -------------------------------------------------------------------------------------
