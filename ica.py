@@ -370,8 +370,8 @@ def _check_microphones(X: np.ndarray, precision: float) -> None:
     T, m = X.shape
     if T < m:
         raise ValueError(
-            f"X must have shape (T, m), one row a sample and T >= m, got {X.shape}; "
-            "pass X.T if the microphones are in its rows."
+            f"X must have shape (T, m), one row a sample, got {X.shape}: with T < m channels are "
+            "linearly dependent; pass X.T if the microphones are its rows, else more samples."
         )
     for channel in np.flatnonzero(X.min(axis=0) == X.max(axis=0)):
         value = X[0, channel]
