@@ -1,116 +1,45 @@
-"""K-means clustering, and image compression with the palette it finds.
+"""K-means clustering, problem 1(a), and image compression with the palette that it finds.
 
-The algorithm is Lloyd's: assign every point to its nearest centroid, move every centroid to the
-mean of its points, repeat. Two exact shortcuts make it fast.
+Lloyd's algorithm takes two steps in turn, until no label changes:
 
-1. A point is looked at again only when its assignment could have changed. Say that its nearest
-   centroid a is closer than any other by a gap g. Each step can narrow the gap by at most the
-   distance that a moved plus the largest distance that any centroid moved (triangle inequality).
-   ``drift[a]`` sums these; until it exceeds g the assignment stands. (Hamerly, "Making k-means
-   even faster", SDM 2010, with one running sum a centroid instead of two bounds a point.)
-2. When no assignment changes, the centroids have converged and the remaining steps are skipped.
+    assignment  label_n = argmin_k ||x_n - c_k||^2
+    update      c_k = the mean of the points with label k
 
-Which points are due differs from point to point, so a loop suits the search better than arrays
-do: with numba, `_reassign_loop` is compiled. Without it `_reassign_arrays` does the same.
+`textbook/kmeans.py` has just that. Here the labels are the same and come faster, since a point is
+looked at again only when its label could have changed. Say that its nearest centroid a is nearer
+than any other by a gap. A step narrows the gap by no more than a moved plus the farthest that any
+centroid moved (triangle inequality), so until these sum to the gap the label holds. (Hamerly,
+"Making k-means even faster", SDM 2010, with one running sum a centroid instead of two bounds a
+point.) The second half of this file is about that.
+
+Bad arguments raise a TypeError where an array does not hold real numbers or an option is of the
+wrong kind, and else a ValueError: shapes that disagree, no points, NaN, infinity, values too large
+to square. What is likely a mistake, but may be meant, gives a UserWarning.
 """
 
 import contextlib
 import functools
+import inspect
+import itertools
 import math
 import threading
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
-
-_WORTH_COMPILING = 3e7  # coordinates compared in a run; below it, loading numba costs more
-_WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
-_BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
-_LOOP_SCORES = 1 << 13  # the same in the compiled loop, which gains from a closer cache: 64 KiB
-_BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
-_THREADS = threading.Lock()  # held by the run that shares its work between threads
+from numpy.typing import ArrayLike
 
 
-def hello():
-    """Print a greeting that shows the module was found and imported."""
-    print("Hello from kmeans.py!")
-
-
-def euclidean_distance(x, y):
-    """Return the Euclidean distance over the last axis, computed in the arrays' own dtype.
-
-    This is the definition the course uses. On unsigned integers, differences and squares wrap
-    around (modulo 256 for uint8), so the result is not a distance. The problem set's printed
-    errors were computed that way and this function reproduces them; `mean_pixel_error` gives the
-    true value.
-
-    Parameters
-    ----------
-    x, y : array_like, shapes that broadcast, last axis of length d
-        The points to compare.
-
-    Returns
-    -------
-    ndarray, shape (N*,)
-        One distance for each pair of points; the leading axes are those of the inputs.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not broadcast or there is no last axis, or an array is empty or holds NaN
-        or infinity.
-
-    Warns
-    -----
-    RuntimeWarning
-        If the arithmetic is done on unsigned integers, or on signed ones of 8 or 16 bits.
-    """
-    x, y = _finite("x", _real_array("x", x)), _finite("y", _real_array("y", y))
-    _check_same_last_axis("x", x, "y", y)
-    try:
-        np.broadcast_shapes(x.shape, y.shape)
-    except ValueError:
-        raise ValueError(f"x and y must broadcast, got shapes {x.shape} and {y.shape}.") from None
-    dtype = np.result_type(x, y)
-    if dtype.kind == "u" or (dtype.kind == "i" and dtype.itemsize < 4):
-        warnings.warn(
-            f"euclidean_distance on {dtype} wraps around, so this is not a "
-            "distance; call mean_pixel_error, or convert both arrays to float first.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return _distance(x, y)
-
-
-def mean_pixel_error(image, compressed):
-    """Return the mean Euclidean distance between corresponding pixels, computed in float64.
-
-    Parameters
-    ----------
-    image, compressed : array_like, equal shapes (..., d)
-        Pixels along the last axis, in intensity levels (0 to 255 for 8-bit images).
-
-    Returns
-    -------
-    float
-        The mean over all pixels of ``||image - compressed||``, in intensity levels.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, an array is empty, or a value is NaN, infinite or too large to square.
-    """
-    image = _finite("image", _real_array("image", image))
-    compressed = _finite("compressed", _real_array("compressed", compressed))
-    if image.shape != compressed.shape or image.ndim == 0:
-        raise ValueError(
-            "image and compressed must have the same shape (..., d), "
-            f"got {image.shape} and {compressed.shape}."
-        )
-    return float(_distance(image.astype(np.float64), compressed).mean())
-
-
-def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=False, callback=None):
+def train_kmeans(
+    train_data: ArrayLike,
+    initial_centroids: ArrayLike,
+    *,
+    num_iterations: int = 50,
+    verbose: bool = False,
+    callback: Callable[[int, float, np.ndarray], object] | None = None,
+) -> np.ndarray:
     """Run k-means from the given centroids.
 
     Parameters
@@ -121,14 +50,14 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
     initial_centroids : array_like, shape (K, d)
         Where the centroids start; K is read from it. Not modified.
     num_iterations : int
-        The number of update steps at most. Fewer are taken when no assignment changes any more,
-        since the rest would change nothing.
+        The number of steps at most. Fewer are taken when no label changes any more, since the
+        rest would change nothing.
     verbose : bool
-        Print one line for each step taken.
+        Print one line for each call that `callback` would get.
     callback : callable, optional
-        Called as ``callback(iteration, distortion)`` after each step taken, counting from 0. The
-        distortion is the mean squared distance from a point to its cluster's new centroid; it
-        never rises.
+        Called as ``callback(iteration, distortion, centroids)`` with the centroids that each step
+        starts from, counting from 0, and with the last ones. The distortion is the mean squared
+        distance from a point to the nearest of them; it never rises. Returning True stops there.
 
     Returns
     -------
@@ -136,80 +65,35 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50, verbose=Fa
         The centroids, in `train_data`'s dtype if that is floating, else float64. A centroid that
         loses all its points stays where it is.
 
-    Raises
-    ------
-    TypeError
-        If an array does not hold real numbers or `num_iterations` is no integer.
-    ValueError
-        If an array is not two-dimensional, is empty, or holds NaN, infinity or values too large to
-        square, if the widths differ, or if `num_iterations` is negative.
-
     Notes
     -----
-    Computed in float64 around the middle of the data. Squared distances come from
-    ``||x||^2 - 2 x.c + ||c||^2``, so distances below about 1e-8 of the data's extent are not
-    told apart. Ties go to the lower index, up to rounding.
+    Computed in float64. Labels are as exact as ``||x - c||^2`` itself: where its expanded form,
+    which is faster, leaves two centroids too close to tell apart, the differences decide.
     """
     data, centroids = _check_pair("train_data", train_data, "initial_centroids", initial_centroids)
     num_iterations = _check_count("num_iterations", num_iterations)
-    dtype = data.dtype if data.dtype.kind == "f" else np.dtype(np.float64)
-    centroids = centroids.astype(np.float64)
-    (N, d), K = data.shape, len(centroids)
+    _check_callback(callback)
+    dtype = data.dtype.newbyteorder("=") if data.dtype.kind == "f" else np.dtype(np.float64)
+    _check_start(centroids, len(data), dtype)
 
-    # The loop is compiled for one kind of array only.
-    points = np.require(data, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
-    centre = _centre(points)
-    start = offsets = centroids - centre  # (K, d)
-    labels = np.full(N, K)  # cluster K holds the points that are not assigned yet
-    sums = np.zeros((K + 1, d + 1))  # of each cluster's [x - centre, 1], so the last column counts
-    expiry = np.full(N, -np.inf)  # the drift up to which a point's label is known to hold
-    drift = np.zeros(K + 1)
-    # The expanded square of ||x - c|| is off by at most (d + 3) eps / 2 (||x|| + ||c||)^2, and a
-    # difference of two such distances by `slack` (||x|| + ||c||).
-    slack = math.sqrt(2 * (d + 3) * np.finfo(np.float64).eps)
-    if verbose or callback is not None:
-        blocks = _blocks(N, _block_size(K, d))
-        squares = sum(np.sum((points[rows] - centre) ** 2) for rows in blocks)
-
-    reassign = None
-    if N * K * d * num_iterations >= _WORTH_COMPILING:
-        reassign, size = _compiled_loop(), _block_size(K, d, _LOOP_SCORES)
-    if reassign is None:
-        reassign, size = _reassign_arrays, _block_size(K, d)
-
-    def reassign_part(points, labels, expiry):
-        change = np.zeros_like(sums)
-        moved = reassign(points, centre, weights, slack, size, labels, expiry, drift, change)
-        return moved, change
-
-    with _workers(N * K * d >= _WORTH_SHARING) as (run, num_threads):
-        parts = [np.array_split(array, num_threads) for array in (points, labels, expiry)]
-        for iteration in range(num_iterations):
-            weights = _score_weights(offsets)
-            moved, changes = zip(*run(reassign_part, *parts), strict=True)
-            if not any(moved):
+    watched = verbose or callback is not None  # the last centroids are then judged as well
+    clusters = _Clusters(data, centroids)
+    for iteration in range(num_iterations + watched):
+        changed = clusters.assign(centroids)  # label_n = argmin_k ||x_n - c_k||^2
+        if watched:
+            distortion = clusters.distortion(centroids)
+            if verbose:
+                print(f"iteration {iteration}: mean squared distance {distortion:.6g}")
+            if callback is not None and callback(iteration, distortion, centroids.astype(dtype)):
                 break
-            sums += sum(changes)
-            totals, counts = sums[:K, :d], sums[:K, d:]  # (K, d), (K, 1)
-            previous, offsets = offsets, offsets.copy()
-            np.divide(totals, counts, out=offsets, where=counts > 0)
-            shift = np.sqrt(np.sum((offsets - previous) ** 2, axis=1))  # (K,)
-            drift[:K] += shift + shift.max()
-
-            if verbose or callback is not None:
-                # sum ||x - c||^2 = sum ||x||^2 - sum_k (2 c_k . s_k - n_k ||c_k||^2)
-                explained = np.sum(offsets * (2 * totals - counts * offsets))
-                distortion = max(0.0, float(squares - explained)) / N
-                if verbose:
-                    print(f"iteration {iteration}: mean squared distance {distortion:.6g}")
-                if callback is not None:
-                    callback(iteration, distortion)
-    # Adding the centre back could round a centroid that never moved.
-    return np.where(offsets == start, centroids, offsets + centre).astype(dtype)
+        if not changed or iteration == num_iterations:
+            break
+        centroids = _update_centroids(clusters, centroids)  # c_k = the mean of its points
+    return centroids.astype(dtype)
 
 
-def assign_clusters(data, centroids):
-    """Return the index of each point's nearest centroid; ties go to the lower one, up to rounding.
+def assign_clusters(data: ArrayLike, centroids: ArrayLike) -> np.ndarray:
+    """Return the index of each point's nearest centroid; ties go to the lower one.
 
     Parameters
     ----------
@@ -219,22 +103,19 @@ def assign_clusters(data, centroids):
     Returns
     -------
     ndarray of int64, shape (N,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_kmeans` does for its arrays.
     """
     data, centroids = _check_pair("data", data, "centroids", centroids)
-    centre = _centre(data)
-    weights = _score_weights(centroids - centre)
-    labels = np.empty(len(data), dtype=np.int64)
-    for rows in _blocks(len(data), _block_size(*centroids.shape)):
-        labels[rows] = _two_nearest(_centred(data[rows], centre), weights)[0]
-    return labels
+    return _nearest(data, centroids)
 
 
-def compress_image(image, centroids):
+def _update_centroids(clusters, centroids):
+    """Return the means (K, d) of the clusters; one without points keeps its centroid."""
+    totals, counts = clusters.sums[:-1, :-2], clusters.sums[:-1, -2:-1]  # (K, d), (K, 1)
+    means = (totals + counts * clusters.centre) / np.maximum(counts, 1)  # (K, d)
+    return np.where(counts > 0, means, centroids)
+
+
+def compress_image(image: ArrayLike, centroids: ArrayLike) -> np.ndarray:
     """Replace every pixel by its nearest centroid, rounded to the nearest integer.
 
     Parameters
@@ -247,23 +128,23 @@ def compress_image(image, centroids):
     Returns
     -------
     ndarray of uint8, shape (H, W, d)
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `image` is not three-dimensional, or as `train_kmeans` does for its arrays.
     """
-    image = _finite("image", _real_array("image", image))
+    image = _finite("image", image)
     if image.ndim != 3:
-        raise ValueError(f"image must have shape (H, W, d), got {image.shape}.")
+        raise ValueError(
+            f"image must have shape (H, W, d), got {image.shape}; give a grey picture a last axis "
+            "with image[..., None], and several pictures one at a time."
+        )
     pixels, centroids = _check_pair(
         "image", image.reshape(-1, image.shape[-1]), "centroids", centroids
     )
+    if not _warn_if_scaled("image", image) and image.max() > 1:
+        _warn_if_scaled("centroids", centroids)
     palette = np.clip(np.rint(centroids), 0, 255).astype(np.uint8)  # (K, d)
-    return palette[assign_clusters(pixels, centroids)].reshape(image.shape)
+    return palette[_nearest(pixels, centroids)].reshape(image.shape)  # (H, W, d)
 
 
-def compression_factor(num_pixels, num_colors):
+def compression_factor(num_pixels: int, num_colors: int) -> float:
     """Return how many times smaller a 24-bit image becomes with a palette.
 
     A pixel costs 24 bits before, and ``ceil(log2(num_colors))`` bits after; the palette itself
@@ -278,85 +159,317 @@ def compression_factor(num_pixels, num_colors):
     -------
     float
         ``24 n / (n ceil(log2 k) + 24 k)``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is no integer or is below 1.
     """
     num_pixels = _check_count("num_pixels", num_pixels, minimum=1)
     num_colors = _check_count("num_colors", num_colors, minimum=1)
+    if num_colors > num_pixels:
+        message = (
+            f"num_colors is {num_colors}, num_pixels only {num_pixels}; pass the pixels first."
+        )
+        warnings.warn(message, stacklevel=2)
     index_bits = (num_colors - 1).bit_length()
     return 24 * num_pixels / (num_pixels * index_bits + 24 * num_colors)
 
 
-def _distance(x, y):
-    with np.errstate(over="ignore"):
-        distance = np.sqrt(np.sum((x - y) ** 2, axis=-1))
-    if not np.isfinite(distance).all():
+def mean_pixel_error(image: ArrayLike, compressed: ArrayLike) -> float:
+    """Return the mean Euclidean distance between corresponding pixels, computed in float64.
+
+    Parameters
+    ----------
+    image, compressed : array_like, equal shapes (..., d)
+        Pixels along the last axis, in intensity levels (0 to 255 for 8-bit images).
+
+    Returns
+    -------
+    float
+        The mean over all pixels of ``||image - compressed||``, in intensity levels.
+    """
+    image, compressed = _finite("image", image), _finite("compressed", compressed)
+    if image.shape != compressed.shape or image.ndim == 0:
         raise ValueError(
-            f"a squared distance is too large for {distance.dtype}; divide both arrays by a "
-            "constant first, or convert them to a wider type."
+            "image and compressed must have the same shape (..., d), "
+            f"got {image.shape} and {compressed.shape}."
+        )
+    for name, array, other in (("image", image, compressed), ("compressed", compressed, image)):
+        if other.max() > 1:
+            _warn_if_scaled(name, array)
+    return float(_distance(image.astype(np.float64), compressed).mean())
+
+
+def euclidean_distance(x: ArrayLike, y: ArrayLike) -> np.ndarray:
+    """Return the Euclidean distance over the last axis, computed in the arrays' own dtype.
+
+    This is the definition the course uses. On integers, differences and squares that do not fit
+    wrap around (modulo 256 for uint8), and the result is not a distance. The problem set's printed
+    errors were computed that way and this function reproduces them; `mean_pixel_error` gives the
+    true value.
+
+    Parameters
+    ----------
+    x, y : array_like, shapes that broadcast, last axis of length d
+        The points to compare.
+
+    Returns
+    -------
+    ndarray, shape (N*,)
+        One distance for each pair of points; the leading axes are those of the inputs.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a number wrapped around.
+    """
+    x, y = _finite("x", x), _finite("y", y)
+    _check_same_last_axis("x", x, "y", y)
+    try:
+        np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        raise ValueError(
+            f"x and y must broadcast, got shapes {x.shape} and {y.shape}; x[:, None] pairs each "
+            "row of x with each of y."
+        ) from None
+    dtype = np.result_type(x, y)
+    if dtype.kind == "b":
+        raise TypeError("x and y must hold numbers, got dtype bool; convert them to float first.")
+    distance = _distance(x, y)
+    if dtype.kind in "iu" and not np.allclose(distance, _distance(x.astype(np.float64), y)):
+        warnings.warn(
+            f"euclidean_distance on {dtype} wraps around, so this is not a "
+            "distance; call mean_pixel_error, or convert both arrays to float first.",
+            RuntimeWarning,
+            stacklevel=2,
         )
     return distance
 
 
-def _centre(data):
-    """Return a point (d,) near the mean, on a coarse grid.
+def hello() -> None:
+    """Print a greeting that shows the module was found and imported."""
+    print("Hello from kmeans.py!")
 
-    Numbers of few digits, such as pixels, stay exact when it is subtracted, and so do the ties
-    between their distances. Any centre will do, so it is worked out from some of the points.
+
+# -- What makes it fast --------------------------------------------------------------------------
+
+# The variables of the bounds, for N points, K centroids and steps that move these:
+#
+# labels  (N,)         each point's cluster; K while it has none.
+# sums    (K+1, d+2)   over each cluster's points, of [x - m, 1, ||x - m||], where the centre m
+#                      is a point amid the data. A point that changes its cluster is taken from one
+#                      row and added to another, so that no step sums over all points.
+# gap     (N,)         how much nearer a point's nearest centroid was than any other, at least.
+# drift   (K + 1,)     how far a centroid moved, plus the farthest that any moved, summed over the
+#                      steps: a gap narrows by no more than that.
+# expiry  (N,)         the drift of its centroid up to which a point's label holds: the drift when
+#                      the label was found, plus the gap. A point is due once the drift exceeds it.
+# slack                the rounding error of a squared distance, relative.
+#
+# Rounding. One matrix product gives all squares, as ||x - m||^2 - 2 (x - m).(c - m) + ||c - m||^2.
+# Let u = eps / 2, r = ||x - m||, s = ||c - m||, and D the distance. The terms are off by at most
+# d u r^2, 2 (d + 1) u r s and (2 d + 1) u s^2, their sum by u (r + s)^2 more, and rounding x - m
+# and c - m moves D^2 by 2 u (r + s)^2: in all less than (d + 2) eps (r + s)^2. As s <= r + D, that
+# is at most (d + 2) eps (8 r^2 + 2 D^2). With slack = 2 (d + 4) eps, where 4 in place of 2 takes in
+# the second order and the rounding of the bounds themselves,
+#
+#     (1 - slack) computed - 4 slack r^2  <=  D^2  <=  (1 + slack) computed + 4 slack r^2.
+#
+# The gap is the root of the second nearest's lower end, less that of the nearest's upper end. Where
+# it is not positive the product cannot tell who is nearer, and the differences x - c decide. Their
+# squares are off by (d + 2) u D^2 only. The drift is rounded up, by the same slack, in each step.
+
+_EPS, _TINY = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
+_WORTH_COMPILING = 5e8  # numbers that the arrays have worked on in this process; see `_route`
+_WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
+_BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
+_LOOP_SCORES = 1 << 13  # the same in the compiled loop, which gains from a closer cache: 64 KiB
+_BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
+_THREADS = threading.Lock()  # held by the run that shares its work between threads
+_numbers_done = 0  # by the arrays, in this process
+
+
+class _Step(NamedTuple):
+    """What an assignment knows of the centroids."""
+
+    centre: np.ndarray  # (d,)
+    centroids: np.ndarray  # (K, d)
+    weights: np.ndarray  # (K, d + 1): weights @ [x - m, 1] = ||x - c||^2 - ||x - m||^2
+    drift: np.ndarray  # (K + 1,)
+    slack: float
+
+
+class _Part(NamedTuple):
+    """What it knows of the points; each thread has its own rows."""
+
+    points: np.ndarray  # (N, d)
+    labels: np.ndarray  # (N,)
+    expiry: np.ndarray  # (N,)
+
+
+class _Clusters:
+    """The points and their labels, kept up to date while the centroids move."""
+
+    def __init__(self, data, centroids):
+        # The loop is compiled for one kind of array only.
+        self.points = np.require(data, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
+        (N, d), K = self.points.shape, len(centroids)
+        some = self.points[:: max(1, N // 256)]
+        self.centre = np.sort(some, axis=0)[len(some) // 2]  # (d,): a median, so few are far away
+        self.centroids = centroids
+        self.slack = 2 * (d + 4) * _EPS
+        self.drift = np.zeros(K + 1)
+        self.labels, self.expiry = np.empty(N, np.int64), np.empty(N)
+        self._forget()
+
+    def _forget(self):
+        K, d = self.centroids.shape
+        self.labels[:], self.expiry[:] = K, -np.inf
+        self.sums, self.most = np.zeros((K + 1, d + 2)), np.zeros(K)
+
+    def assign(self, centroids):
+        """Give each point its nearest centroid; return whether any label changed."""
+        moves = np.sqrt(_squares(centroids - self.centroids) + _TINY)  # (K,)
+        self.drift[:-1] = (1 + self.slack) * (self.drift[:-1] + moves + moves.max())
+        self.centroids, offsets = centroids, centroids - self.centre  # (K, d)
+        weights = np.empty((len(centroids), len(self.centre) + 1))  # (K, d + 1)
+        weights[:, :-1], weights[:, -1] = -2 * offsets, _squares(offsets)
+        step = _Step(self.centre, centroids, weights, self.drift, self.slack)
+        changed = self._reassign(step)
+        # A sum of lengths that has fallen to a thousandth has lost three digits, say when a point
+        # at 1e30 has left the cluster: the sums are made anew.
+        if (1024 * self.sums[:-1, -1] < self.most).any():
+            self._forget()
+            self._reassign(step)
+        self.most = np.maximum(self.most, self.sums[:-1, -1])  # (K,)
+        return changed
+
+    def _reassign(self, step):
+        global _numbers_done
+        reassign, N = _route(), len(self.points)
+        with _workers(self.points.size * len(self.centroids) >= _WORTH_SHARING) as (run, threads):
+            ends = [N * i // threads for i in range(threads + 1)]
+            rows = [slice(*pair) for pair in itertools.pairwise(ends)]
+            parts = [_Part(self.points[r], self.labels[r], self.expiry[r]) for r in rows]
+            due, moved, sums = zip(*run(functools.partial(reassign, step), parts), strict=True)
+        self.sums += sum(sums)
+        if reassign is _reassign_arrays:
+            _numbers_done += sum(due) * sum(step.centroids.shape)
+        return any(moved)
+
+    def distortion(self, centroids):
+        """Return the mean squared distance from a point to the centroid of its label."""
+        N, d = self.points.shape
+        blocks = _blocks(N, max(1, _BLOCK_COORDINATES // d))
+        squares = (np.sum((self.points[b] - centroids[self.labels[b]]) ** 2) for b in blocks)
+        return float(sum(squares)) / N
+
+
+def _nearest(data, centroids):
+    """Return the index (N,) of each point's nearest centroid."""
+    clusters = _Clusters(data, centroids)
+    clusters.assign(centroids)
+    return clusters.labels
+
+
+def _route():
+    """Return what reassigns the points: the arrays, or the compiled loop once that pays.
+
+    Loading numba and compiling costs more than a small problem takes; see `_WORTH_COMPILING`.
     """
-    some = data[:: max(1, len(data) // 1000)].astype(np.float64)
-    extent = np.ptp(some, axis=0)  # (d,)
-    grid = np.exp2(np.floor(np.log2(np.where(extent > 0, extent, 1))))
-    return np.where(extent > 0, np.rint(some.mean(axis=0) / grid) * grid, some[0])
+    loop = _compiled_loop() if _numbers_done >= _WORTH_COMPILING else None
+    return loop or _reassign_arrays
 
 
-def _centred(points, centre):
-    """Return [x - centre, 1] (B, d + 1)."""
-    return np.column_stack([points - centre, np.ones(len(points))])
+def _reassign_arrays(step, part):
+    """Reassign the points that are due, a block at a time.
 
-
-def _reassign_arrays(points, centre, weights, slack, size, labels, expiry, drift, sums):
-    """Reassign the points that are due, `size` at a time; return how many changed their cluster.
-
-    Updates `labels` (N,) and `expiry` (N,), and adds to `sums` (K + 1, d + 1) what the clusters
-    gain and lose.
+    Updates the part's labels and expiry. Returns how many points were due, how many changed their
+    cluster, and what the sums gain by it.
     """
-    moved, reach = 0, math.sqrt(weights[:, -1].max())  # reach: the largest ||c||
+    centre, centroids, weights, drift, slack = step
+    points, labels, expiry = part
+    K, d = centroids.shape
+    sums, moved, k = np.zeros((K + 1, d + 2)), 0, np.arange(K + 1)[:, None]
     due = np.flatnonzero(expiry < drift[labels])
-    for block in _blocks(len(due), size):
-        rows = due[block]
-        x, old = _centred(points[rows], centre), labels[rows]  # (B, d + 1), (B,)
-        nearest, first, second = _two_nearest(x, weights)
-        expiry[rows] = drift[nearest] + second - first - slack * (first + 2 * reach)
+    for block in _blocks(len(due), max(64, min(_BLOCK_SCORES // K, _BLOCK_COORDINATES // d))):
+        rows = due[block]  # (B,)
+        x, old = np.ones((len(rows), d + 2)), labels[rows]  # [x - m, 1, ||x - m||]
+        np.subtract(points[rows], centre, out=x[:, :d])
+        square = _squares(x[:, :d])  # (B,)
+        np.sqrt(square, out=x[:, d + 1])
+        nearest, first, second = _two_nearest(x[:, : d + 1], weights)
+        gap = _gap(first + square, second + square, slack, 4 * slack * square)  # (B,)
+        close = np.flatnonzero(gap <= 0)
+        if close.size:
+            nearest[close], gap[close] = _compare(points[rows[close]], centroids, slack)
+        expiry[rows] = drift[nearest] + gap
         changed = np.flatnonzero(nearest != old)
-        new, old, k = nearest[changed], old[changed], np.arange(len(sums))[:, None]
-        sums += ((new == k).astype(np.float64) - (old == k)) @ x[changed]
-        labels[rows] = nearest
-        moved += len(changed)
-    return moved
+        if changed.size:
+            labels[rows] = nearest
+            joins, leaves = nearest[changed] == k, old[changed] == k  # (K + 1, B)
+            sums += (joins.astype(np.float64) - leaves) @ x[changed]
+            moved += changed.size
+    return due.size, moved, sums
 
 
-def _reassign_loop(points, centre, weights, slack, size, labels, expiry, drift, sums):
+def _two_nearest(x, weights):
+    """Return of the scores ``weights @ x`` the lowest one's index and the two lowest, all (B,)."""
+    K, B = len(weights), len(x)
+    if K > np.iinfo(np.int8).max:
+        scores = x @ weights.T  # (B, K): long rows
+        nearest = scores.argmin(axis=1)
+        first = scores[np.arange(B), nearest]
+        scores[np.arange(B), nearest] = np.inf
+        return nearest, first, scores.min(axis=1)
+    scores = weights @ x.T  # (K, B)
+    first = scores.min(axis=0)
+    # The first row that attains the minimum: argmin(axis=0), but vectorised along B.
+    rank = np.arange(K, 0, -1, dtype=np.int8)[:, None]
+    nearest = K - ((scores == first) * rank).max(axis=0).astype(np.int64)  # (B,)
+    scores[nearest, np.arange(B)] = np.inf
+    return nearest, first, scores.min(axis=0)
+
+
+def _compare(points, centroids, slack):
+    """Return each point's nearest centroid and its gap, all by differences."""
+    nearest, gap = np.empty(len(points), np.int64), np.empty(len(points))
+    for b in _blocks(len(points), max(1, _BLOCK_COORDINATES // centroids.size)):
+        squares = ((points[b, None] - centroids) ** 2).sum(axis=2)  # (B, K)
+        nearest[b] = squares.argmin(axis=1)
+        first = squares.min(axis=1)
+        squares[np.arange(len(squares)), nearest[b]] = np.inf
+        gap[b] = _gap(first, squares.min(axis=1), slack, 0.0)
+    return nearest, gap
+
+
+def _gap(first, second, slack, blur):
+    """Return by how much the root of `second` exceeds that of `first`, at least."""
+    low = (1 - slack) * second - (blur + _TINY)
+    high = (1 + slack) * first + (blur + _TINY)
+    return np.sqrt(np.maximum(low, 0)) - np.sqrt(np.maximum(high, 0))
+
+
+def _reassign_loop(step, part):
     """Do as `_reassign_arrays` does, to be compiled."""
-    (N, d), K, B = points.shape, len(weights), size
-    reach = math.sqrt(weights[:, d].max())
-    rows, nearest = np.zeros(B, np.int64), np.empty(B, np.int64)
-    x, scores = np.ones((B, d + 1)), np.empty((K, B))
-    square, first, second = np.zeros(B), np.empty(B), np.empty(B)
-    n = moved = 0
+    centre, centroids, weights, drift, slack = step
+    points, labels, expiry = part
+    (N, d), K = points.shape, len(centroids)
+    B = max(32, min(_LOOP_SCORES // K, _BLOCK_COORDINATES // d))
+    rows, nearest = np.zeros(B, np.int64), np.zeros(B, np.int64)
+    x, scores, sums = np.ones((B, d + 1)), np.empty((K, B)), np.zeros((K + 1, d + 2))
+    square, first, second, gap = np.zeros(B), np.empty(B), np.empty(B), np.empty(B)
+    n = due = moved = 0
     while n < N:
-        num_due = 0
-        while n < N and num_due < B:
-            rows[num_due] = n
-            num_due += expiry[n] < drift[labels[n]]  # no branch: who is due is hard to guess
-            n += 1
-        for i in range(num_due):
-            row, total = rows[i], 0.0
+        num = 0
+        while n < N and num < B:
+            stop = min(N, n + B - num)
+            for i in range(n, stop):
+                # No branch, since who is due is hard to guess; unsigned, since numba takes negative
+                # indices to count from the end and looks out for them.
+                rows[np.uint64(num)] = i
+                num += expiry[i] < drift[np.uint64(labels[i])]
+            n = stop
+        for i in range(num):
+            total = 0.0
             for j in range(d):
-                offset = points[row, j] - centre[j]
+                offset = points[rows[i], j] - centre[j]
                 x[i, j] = offset
                 total += offset * offset
             square[i] = total
@@ -371,19 +484,37 @@ def _reassign_loop(points, centre, weights, slack, size, labels, expiry, drift, 
                 nearest[i] = k if score < first[i] else nearest[i]
                 first[i] = score if score < first[i] else first[i]
         for i in range(B):
-            first[i] = math.sqrt(max(first[i] + square[i], 0.0))
-            second[i] = math.sqrt(max(second[i] + square[i], 0.0))
-        for i in range(num_due):
-            row, new = rows[i], nearest[i]
-            old = labels[row]
-            expiry[row] = drift[new] + second[i] - first[i] - slack * (first[i] + 2 * reach)
+            blur = 4 * slack * square[i] + _TINY
+            low = (1 - slack) * (second[i] + square[i]) - blur
+            high = (1 + slack) * (first[i] + square[i]) + blur
+            gap[i] = math.sqrt(max(low, 0.0)) - math.sqrt(max(high, 0.0))
+        for i in range(num):
+            row = rows[i]
+            if gap[i] <= 0:
+                closest = runner_up = np.inf
+                for k in range(K):
+                    total = 0.0
+                    for j in range(d):
+                        total += (points[row, j] - centroids[k, j]) ** 2
+                    if total < closest:
+                        nearest[i], closest, runner_up = k, total, closest
+                    elif total < runner_up:
+                        runner_up = total
+                low, high = (1 - slack) * runner_up - _TINY, (1 + slack) * closest + _TINY
+                gap[i] = math.sqrt(max(low, 0.0)) - math.sqrt(high)
+            old, new = labels[row], nearest[i]
+            expiry[row] = drift[new] + gap[i]
             if new != old:
                 for j in range(d + 1):
                     sums[old, j] -= x[i, j]
                     sums[new, j] += x[i, j]
+                length = math.sqrt(square[i])
+                sums[old, d + 1] -= length
+                sums[new, d + 1] += length
                 labels[row] = new
                 moved += 1
-    return moved
+        due += num
+    return due, moved, sums
 
 
 @functools.cache
@@ -393,16 +524,16 @@ def _compiled_loop():
         from numba import njit
     except ImportError:
         return None
+    row, label = np.zeros((1, 1)), np.ones(1, np.int64)
+    step = _Step(row[0], row, np.zeros((1, 2)), np.zeros(2), 0.0)
     for cache in (True, False):
-        # "reassoc" lets the sum over the coordinates use the processor's vector unit.
-        loop = njit(nogil=True, error_model="numpy", fastmath={"reassoc"}, cache=cache)(
-            _reassign_loop
-        )
-        point, weights, sums = np.zeros((1, 1)), np.zeros((1, 2)), np.zeros((2, 2))
-        label, expiry, centre, drift = np.ones(1, int), np.ones(1), np.zeros(1), np.zeros(2)
-        # A first call compiles, or fails where the cache cannot be written or is damaged.
+        # The first fails where the cache has no place, cannot be written, or is damaged.
         with contextlib.suppress(Exception):
-            loop(point, centre, weights, 0.0, 1, label, expiry, drift, sums)
+            # "reassoc" lets the sum over the coordinates use the processor's vector unit.
+            compiled = njit(nogil=True, error_model="numpy", fastmath={"reassoc"}, cache=cache)
+            loop = compiled(_reassign_loop)
+            loop(step, _Part(row, label, np.zeros(1)))
+            _blas.cache_clear()  # it brings SciPy's BLAS, whose threads count as well
             return loop
     return None
 
@@ -413,15 +544,15 @@ def _workers(worthwhile):
 
     BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
     """
-    blas = _blas()
-    if blas is None or not _THREADS.acquire(blocking=False):  # another run has the cores
+    blas = _blas() if worthwhile else None
+    libraries = [] if blas is None else blas.info()
+    num_threads = max((library["num_threads"] for library in libraries), default=1)
+    if num_threads == 1 or not _THREADS.acquire(blocking=False):  # another run has the cores
         yield map, 1
         return
     try:
-        num_threads = max((library["num_threads"] for library in blas.info()), default=1)
         with blas.limit(limits=1), ThreadPoolExecutor(num_threads) as pool:
-            share = worthwhile and num_threads > 1
-            yield (pool.map, num_threads) if share else (map, 1)
+            yield pool.map, num_threads
     finally:
         _THREADS.release()
 
@@ -436,28 +567,9 @@ def _blas():
     return ThreadpoolController().select(user_api="blas")
 
 
-def _score_weights(centroids):
-    """Return W (K, d + 1) with ``W [x, 1] = ||c||^2 - 2 c.x``, the distance² less ||x||²."""
-    return np.column_stack([-2 * centroids, np.sum(centroids**2, axis=1)])
-
-
-def _two_nearest(points, weights):
-    """Return for points [x, 1] the nearest centroid and the two smallest distances, all (B,)."""
-    K, B = len(weights), len(points)
-    scores = weights @ points.T  # (K, B)
-    first = scores.min(axis=0)
-    # The first row that attains the minimum: argmin(axis=0), but vectorised along B.
-    rank = np.arange(K, 0, -1, dtype=np.min_scalar_type(-K - 1))[:, None]
-    nearest = K - ((scores == first) * rank).max(axis=0).astype(np.int64)  # (B,)
-    scores[nearest, np.arange(B)] = np.inf
-    squares = np.einsum("bd,bd->b", points[:, :-1], points[:, :-1])
-    second = scores.min(axis=0)
-    return nearest, *np.sqrt(np.maximum([first + squares, second + squares], 0))
-
-
-def _block_size(K, d, num_scores=_BLOCK_SCORES):
-    """Return a number of points so small that their scores and coordinates stay in cache."""
-    return max(1, min(num_scores // K, _BLOCK_COORDINATES // d))
+def _squares(rows):
+    """Return ||row||^2 for each row."""
+    return np.einsum("nd,nd->n", rows, rows)
 
 
 def _blocks(num_rows, size):
@@ -465,13 +577,30 @@ def _blocks(num_rows, size):
     return [slice(start, start + size) for start in range(0, num_rows, size)]
 
 
+# -- Checks --------------------------------------------------------------------------------------
+
+
+def _distance(x, y):
+    with np.errstate(over="ignore", invalid="ignore"):
+        distance = np.sqrt(np.sum((x - y) ** 2, axis=-1))
+    if not np.isfinite(distance).all():
+        raise ValueError(
+            f"a squared distance is too large for {np.result_type(x, y)}; divide both arrays by a "
+            "constant first, or convert them to a wider type."
+        )
+    return distance
+
+
 def _check_pair(name, array, other_name, other):
-    """Return both as finite, non-empty matrices of equal width whose distances cannot overflow."""
-    array = _finite(name, _real_array(name, array))
-    other = _finite(other_name, _real_array(other_name, other))
+    """Return matrices of equal width whose distances cannot overflow; the second in float64."""
+    array, other = _finite(name, array), _finite(other_name, other)
     for label, value in ((name, array), (other_name, other)):
         if value.ndim != 2:
-            raise ValueError(f"{label} must have shape (rows, d), got {value.shape}.")
+            remedy = {
+                0: "pass the points themselves, not how many",
+                1: "reshape(-1, 1) makes a column of it, reshape(1, -1) a row",
+            }.get(value.ndim, f"reshape(-1, {value.shape[-1]}) makes a row of each pixel")
+            raise ValueError(f"{label} must have shape (rows, d), got {value.shape}; {remedy}.")
         largest = max(float(value.max()), -float(value.min()))
         if largest > math.sqrt(np.finfo(np.float64).max / (16 * value.shape[1])):
             raise ValueError(
@@ -479,18 +608,53 @@ def _check_pair(name, array, other_name, other):
                 f"{name} and {other_name} by a constant first."
             )
     _check_same_last_axis(name, array, other_name, other)
-    return array, other
+    return array, other.astype(np.float64, order="C")
+
+
+def _check_start(centroids, num_points, dtype):
+    """Refuse initial centroids that the result's dtype cannot hold; warn of likely mistakes."""
+    largest = np.abs(centroids).max()
+    if largest > np.finfo(dtype).max:
+        raise ValueError(
+            f"initial_centroids holds values up to {largest:.4g}, too large for train_data's "
+            f"{dtype}; convert train_data to float64 first."
+        )
+    K, distinct = len(centroids), len({row.tobytes() for row in centroids + 0.0})  # no -0.0
+    if K > num_points:
+        warnings.warn(
+            f"initial_centroids has {K} rows, train_data only {num_points}; pass the points first.",
+            stacklevel=3,
+        )
+    elif distinct < K:
+        warnings.warn(
+            f"initial_centroids has only {distinct} distinct rows of {K}, and a copy gets no "
+            "points; choose among np.unique(train_data, axis=0).",
+            stacklevel=3,
+        )
+
+
+def _warn_if_scaled(name, array):
+    """Warn of fractions from 0 to 1 where levels from 0 to 255 belong; return whether it did."""
+    scaled = array.dtype.kind == "f" and 0 <= array.min() and array.max() <= 1
+    if scaled := bool(scaled and np.any(array % 1)):
+        warnings.warn(
+            f"{name} holds fractions from {array.min():.4g} to {array.max():.4g}, but levels run "
+            "from 0 to 255; multiply it by 255 first.",
+            stacklevel=3,
+        )
+    return scaled
 
 
 def _check_same_last_axis(name, array, other_name, other):
     if array.ndim == 0 or other.ndim == 0 or array.shape[-1] != other.shape[-1]:
         raise ValueError(
             f"{name} and {other_name} must have the same width d on their last axis, "
-            f"got shapes {array.shape} and {other.shape}."
+            f"got shapes {array.shape} and {other.shape}; pass one point a row."
         )
 
 
-def _real_array(name, value):
+def _real_array(name: str, value: ArrayLike) -> np.ndarray:
+    """Return the value as an array of real numbers."""
     if np.ma.isMaskedArray(value):
         raise TypeError(f"{name} is masked, and the mask would be lost; drop or fill such values.")
     try:
@@ -504,21 +668,39 @@ def _real_array(name, value):
     return array
 
 
-def _finite(name, array):
+def _finite(name: str, value: ArrayLike) -> np.ndarray:
+    """Return the value as a non-empty array of finite real numbers."""
+    array = _real_array(name, value)
     if array.size == 0:
-        raise ValueError(f"{name} is empty (shape {array.shape}); give it at least one point.")
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name} is empty (shape {array.shape}); give it at least one value.")
+    with np.errstate(all="ignore"):
+        total = array.sum()  # NaN and infinity survive a sum, which is faster than a mask
+    if not np.isfinite(total) and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(
             f"{name} holds {array[where]} at index {where}; remove or replace such values."
         )
     return array
 
 
-def _check_count(name, value, minimum=0):
+def _check_count(name: str, value: int, minimum: int = 0) -> int:
+    """Return the value as an int of at least the minimum."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer, got {value!r}.")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}.")
     return int(value)
+
+
+def _check_callback(callback: Callable | None) -> None:
+    """Refuse a callback that cannot be called with three arguments."""
+    if callback is None:
+        return
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}.")
+    try:
+        inspect.signature(callback).bind(0, 0.0, None)
+    except ValueError:  # a built-in that does not tell its signature
+        return
+    except TypeError as error:
+        raise TypeError(f"callback must take (iteration, objective, state): {error}.") from None
