@@ -1,66 +1,57 @@
-"""Gaussian mixtures fitted by EM, and image compression with the component means.
+"""Gaussian mixtures fitted by EM, problem 1(d), and image compression with the component means.
 
-The model is ``p(x) = sum_k pi_k N(x; mu_k, Sigma_k)``. One EM step computes the responsibilities
-``gamma_nk = pi_k N(x_n; mu_k, Sigma_k) / sum_j pi_j N(x_n; mu_j, Sigma_j)`` in log space, then
+The model is ``p(x) = sum_k pi_k N(x; mu_k, Sigma_k)``. EM takes two steps in turn, and the
+likelihood never falls (Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.2):
 
-    N_k = sum_n gamma_nk,    pi_k = N_k / N,    mu_k = sum_n gamma_nk x_n / N_k,
-    Sigma_k = sum_n gamma_nk (x_n - mu_k)(x_n - mu_k)^T / N_k
+    E-step  gamma_nk = pi_k N(x_n; mu_k, Sigma_k) / sum_j pi_j N(x_n; mu_j, Sigma_j)         (1)
+    M-step  N_k = sum_n gamma_nk,    pi_k = N_k / N,    mu_k = sum_n gamma_nk x_n / N_k,     (2)
+            Sigma_k = sum_n gamma_nk (x_n - mu_k)(x_n - mu_k)^T / N_k                        (3)
 
-(Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.2). `_step` is these lines.
-`_step_on_products` takes the same step faster when the points have few coordinates: both halves
-of the step are linear in the products ``[1, x_i, x_i x_j]``, so each becomes one matrix product.
+`textbook/gmm.py` has just that. `_e_step` and `_m_step` are the same lines, taken a block of points
+at a time; `_step_on_products`, in the second half of this file, takes both at once where that is
+cheaper. Inside, the points are columns, (d, N), so that a sum over them runs along the memory.
+
+Bad arguments raise a TypeError where an array does not hold real numbers or an option is of the
+wrong kind, and else a ValueError: shapes that disagree, no points, NaN, infinity, values too large
+to square, covariances that are not symmetric positive definite. What is likely a mistake, but may
+be meant, gives a UserWarning.
 """
 
 import contextlib
 import functools
+import inspect
 import threading
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-_BLOCK_FLOATS = 1 << 17  # floats held at once by a step: 1 MiB, which fits a core's cache
-_MAX_PRODUCT_WIDTH = 64  # above this many coordinates their products cost more than they save
-_WORTH_SHARING = 1e7  # products in a step; below it, starting threads costs more than it saves
-_MAX_SPREAD = 1e6  # squared width of the data over that of a component: digits lost by products
 _EPS = np.finfo(np.float64).eps
-_THREADS = threading.Lock()  # held by the run that shares its work between threads
+_MAX_CHANGE = 1e-3  # of a component's width, by rounding: costs less than 1e-6 nats a point and d
 
 
 class GMMState(NamedTuple):
-    """The parameters of a Gaussian mixture with K components in d dimensions.
+    """The parameters of a Gaussian mixture with K components in d dimensions."""
 
-    Attributes
-    ----------
-    pi : ndarray, shape (K,)
-        Mixing proportions; they sum to one.
-    mu : ndarray, shape (K, d)
-        Means, in the data's units.
-    sigma : ndarray, shape (K, d, d)
-        Covariances, in the data's units squared.
-    """
-
-    pi: np.ndarray
-    mu: np.ndarray
-    sigma: np.ndarray
-
-
-def hello():
-    """Print a greeting that shows the module was found and imported."""
-    print("Hello from gmm.py!")
+    pi: np.ndarray  # (K,), the mixing proportions; they sum to one
+    mu: np.ndarray  # (K, d), the means, in the data's units
+    sigma: np.ndarray  # (K, d, d), the covariances, in the data's units squared
 
 
 def train_gmm(
-    train_data,
-    init_pi,
-    init_mu,
-    init_sigma,
+    train_data: ArrayLike,
+    init_pi: ArrayLike,
+    init_mu: ArrayLike,
+    init_sigma: ArrayLike,
     *,
-    num_iterations=50,
-    reg_covar=0.0,
-    verbose=False,
-    callback=None,
-):
+    num_iterations: int = 50,
+    reg_covar: float = 0.0,
+    verbose: bool = False,
+    callback: Callable[[int, float, GMMState], object] | None = None,
+) -> GMMState:
     """Fit a Gaussian mixture by EM from the given parameters.
 
     Parameters
@@ -68,7 +59,7 @@ def train_gmm(
     train_data : array_like, shape (N, d)
         The points. Not modified.
     init_pi : array_like, shape (K,)
-        Initial mixing proportions; non-negative, summing to one.
+        Initial mixing proportions; non-negative. They are divided by their sum.
     init_mu : array_like, shape (K, d)
         Initial means.
     init_sigma : array_like, shape (K, d, d)
@@ -79,62 +70,121 @@ def train_gmm(
         Added to the diagonal of every new covariance, in the data's units squared. Above zero it
         keeps a component from collapsing, and the likelihood is no longer bound to rise.
     verbose : bool
-        Print one line for each step.
+        Print one line for each call that `callback` would get.
     callback : callable, optional
-        Called as ``callback(iteration, log_likelihood)`` in each step, counting from 0, with the
-        log-likelihood in nats of the parameters that the step started from.
+        Called as ``callback(iteration, log_likelihood, state)`` with the state that each step
+        starts from and its log-likelihood in nats, counting from 0, and with the last state.
+        Returning True stops there.
 
     Returns
     -------
     GMMState
         In `train_data`'s dtype if that is float32 or wider, else float64 (float32 for float16). A
-        component that loses all its
-        points keeps its mean and covariance, with proportion 0.
+        component that loses all its points keeps its mean and covariance, with proportion 0.
 
     Raises
     ------
-    TypeError
-        If an array does not hold real numbers or an option is of the wrong kind.
     ValueError
-        If shapes disagree, an array is empty or holds NaN, infinity or values too large to square,
-        a covariance is not symmetric positive definite, or a component collapses onto too few
-        points (the message says which, and names `reg_covar`).
+        If a component collapses onto too few points (the message names `reg_covar`), or if
+        `train_data`'s dtype cannot hold the result.
+
+    Warns
+    -----
+    UserWarning
+        If `init_pi` does not sum to one, or if two components start alike.
     """
     data = _check_data("train_data", train_data)
-    state = _check_state(data, init_pi, init_mu, init_sigma, ("init_pi", "init_mu", "init_sigma"))
+    state = _check_initial(data, init_pi, init_mu, init_sigma)
     num_iterations = _check_count("num_iterations", num_iterations)
-    reg_covar = _check_non_negative("reg_covar", reg_covar)
-    # Not float16, in which proportions that sum to one no longer do.
+    reg_covar = _check_number("reg_covar", reg_covar, np.finfo(np.float64).max / 2)
+    _check_callback(callback)
     dtype = np.result_type(data, np.float32) if data.dtype.kind == "f" else np.dtype(np.float64)
 
-    mean = data.mean(axis=0, dtype=np.float64)
-    points = data - mean  # (N, d): moments around the mean lose fewer digits
-    widths = np.sqrt(np.mean(points**2, axis=0))  # (d,)
+    points = data.T.astype(np.float64, order="C")  # (d, N)
     # A standard deviation of this size is the rounding error of the data itself.
-    rounding = 32 * _EPS * np.maximum(np.abs(mean), np.abs(points).max(axis=0))  # (d,)
-    state = state._replace(mu=state.mu - mean)
-    diagonal = np.arange(len(mean))
+    rounding = 32 * _EPS * np.maximum(points.max(axis=1), -points.min(axis=1))  # (d,)
+    centre = points.mean(axis=1)  # (d,)
+    points -= centre[:, None]  # products of numbers near zero lose fewer digits
+    state = state._replace(mu=state.mu - centre)
+    A = _whiteners(state.sigma)  # (K, d, d)
+    (N, d), K = data.shape, len(A)
+    ridge = reg_covar * np.eye(d)  # (d, d)
+    by_formulas, on_products = _costs(K, d, N)
+    take_step = _step_on_products if on_products < by_formulas else _step
 
-    def take(step):
-        new, log_lik = step(points, state)
-        new.sigma[:, diagonal, diagonal] += reg_covar
-        return new, log_lik, _products_keep_digits(new.sigma, widths)
-
-    on_products = _products_keep_digits(state.sigma, widths)
-    for iteration in range(num_iterations):
-        new, log_lik, keep_digits = take(_step_on_products if on_products else _step)
-        if on_products and not keep_digits:  # a component shrank so far that they have lost it
-            new, log_lik, keep_digits = take(_step)
-        state, on_products = new, keep_digits
-        _check_no_collapse(state.sigma, rounding)
-        if verbose:
-            print(f"iteration {iteration}: log-likelihood {log_lik:.6f} nats")
-        if callback is not None:
-            callback(iteration, log_lik)
-    return _in_dtype(state._replace(mu=state.mu + mean), dtype)
+    watched = verbose or callback is not None  # the last state is then judged as well
+    with _workers(min(by_formulas, on_products) >= _WORTH_SHARING) as team:
+        for iteration in range(num_iterations + watched):
+            new, log_lik = take_step(points, state, A, ridge, team)
+            if verbose:
+                print(f"iteration {iteration}: log-likelihood {log_lik:.6f} nats")
+            if callback is not None:
+                shown = _in_dtype(state._replace(mu=state.mu + centre), A, dtype)
+                if callback(iteration, log_lik, shown):
+                    break
+            if iteration == num_iterations:
+                break
+            _check_no_collapse(new.sigma, rounding)
+            state, A = new, _whiteners(new.sigma)
+    return _in_dtype(state._replace(mu=state.mu + centre), A, dtype)
 
 
-def log_density(data, mu, sigma):
+def _step(points, state, A, ridge, team):
+    """Return the state after one EM step, and the log-likelihood before it."""
+    run, _ = team
+    gamma, log_lik = _e_step(points, state, A, run)  # (K, N)
+    return _m_step(points, gamma, state, ridge, run), log_lik
+
+
+def _e_step(points, state, A, run=map):
+    """Return the responsibilities (K, N), equation (1), and the log-likelihood."""
+    gamma = np.empty((len(A), points.shape[1]))  # (K, N)
+
+    def fill(block):
+        gamma[:, block] = _log_joint(points[:, block], state, A)
+        return _normalise(gamma[:, block]).sum()
+
+    blocks = _cache_blocks(points.shape[1], len(points) + len(A))
+    return gamma, float(sum(run(fill, blocks)))
+
+
+def _m_step(points, gamma, state, ridge, run=map):
+    """Return the new parameters; a component without points keeps its mean and covariance."""
+    d, N = points.shape
+    N_k = gamma.sum(axis=1)  # (K,)
+    alive = N_k > 0
+    n = np.where(alive, N_k, 1)  # (K,)
+    mu = np.where(alive[:, None], gamma @ points.T / n[:, None], state.mu)  # (K, d), equation (2)
+
+    def scatter(mu, gamma):  # of one component
+        total = np.zeros((d, d))
+        for block in _cache_blocks(N, 2 * d):
+            y = (points[:, block] - mu[:, None]) * np.sqrt(gamma[block])  # (d, B)
+            total += y @ y.T
+        return total
+
+    sigma = np.array([*run(scatter, mu, gamma)]) / n[:, None, None] + ridge  # equation (3)
+    return GMMState(N_k / N, mu, np.where(alive[:, None, None], sigma, state.sigma))
+
+
+def responsibilities(data: ArrayLike, state: GMMState) -> np.ndarray:
+    """Return the posterior probability of every component for every point, equation (1).
+
+    Parameters
+    ----------
+    data : array_like, shape (N, d)
+    state : GMMState
+
+    Returns
+    -------
+    ndarray of float64, shape (N, K)
+        ``gamma_nk``; each row sums to one.
+    """
+    points, state = _check_data_and_state("data", data, "state", state)
+    return _e_step(points.T, state, _whiteners(state.sigma))[0].T
+
+
+def log_density(data: ArrayLike, mu: ArrayLike, sigma: ArrayLike) -> np.ndarray:
     """Return the log-density of every point under every Gaussian.
 
     Parameters
@@ -147,19 +197,14 @@ def log_density(data, mu, sigma):
     Returns
     -------
     ndarray of float64, shape (N, K)
-        ``log N(x_n; mu_k, Sigma_k)`` in nats, from the Cholesky factor of ``Sigma_k``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gmm` does for its arrays.
+        ``log N(x_n; mu_k, Sigma_k)`` in nats.
     """
-    data = _check_data("data", data)
-    mu, sigma = _check_gaussians(data, mu, sigma, ("mu", "sigma"))
-    return _log_density(data, mu, _whiteners(sigma))
+    points = _check_data("data", data)
+    mu, sigma = _check_gaussians("", points, mu, sigma)
+    return _log_density(points.T, mu, _whiteners(sigma)).T
 
 
-def log_likelihood(data, state):
+def log_likelihood(data: ArrayLike, state: GMMState) -> float:
     """Return ``sum_n log sum_k pi_k N(x_n; mu_k, Sigma_k)`` in nats.
 
     Parameters
@@ -170,41 +215,12 @@ def log_likelihood(data, state):
     Returns
     -------
     float
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gmm` does for its arrays.
     """
-    data, state = _check_pair("data", data, "state", state)
-    whiteners = _whiteners(state.sigma)
-    blocks = _blocks(*data.shape)
-    return float(sum(_normalise(_log_joint(data[b], state, whiteners)).sum() for b in blocks))
+    blocks = _log_joint_blocks(*_check_data_and_state("data", data, "state", state))
+    return float(sum(_normalise(log_joint).sum() for log_joint in blocks))
 
 
-def responsibilities(data, state):
-    """Return the posterior probability of every component for every point.
-
-    Parameters
-    ----------
-    data : array_like, shape (N, d)
-    state : GMMState
-
-    Returns
-    -------
-    ndarray of float64, shape (N, K)
-        ``gamma_nk``; each row sums to one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gmm` does for its arrays.
-    """
-    data, state = _check_pair("data", data, "state", state)
-    return _responsibilities(data, state)[0]
-
-
-def predict(data, state):
+def predict(data: ArrayLike, state: GMMState) -> np.ndarray:
     """Return the index of each point's most probable component; ties go to the lower index.
 
     Parameters
@@ -215,16 +231,12 @@ def predict(data, state):
     Returns
     -------
     ndarray of int64, shape (N,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `train_gmm` does for its arrays.
     """
-    return _predict(*_check_pair("data", data, "state", state))
+    blocks = _log_joint_blocks(*_check_data_and_state("data", data, "state", state))
+    return np.concatenate([log_joint.argmax(axis=0) for log_joint in blocks])
 
 
-def compress_image(image, gmm_model):
+def compress_image(image: ArrayLike, gmm_model: GMMState) -> np.ndarray:
     """Replace every pixel by its most probable component's mean, rounded to the nearest integer.
 
     Parameters
@@ -238,87 +250,179 @@ def compress_image(image, gmm_model):
     -------
     ndarray of uint8, shape (H, W, d)
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `image` is not three-dimensional, or as `train_gmm` does for its arrays.
+    Warns
+    -----
+    UserWarning
+        If the image looks scaled from 0 to 1.
     """
-    image = _finite("image", _real_array("image", image))
+    _check_is_state("gmm_model", gmm_model)
+    image = _finite("image", image)
     if image.ndim != 3:
-        raise ValueError(f"image must have shape (H, W, d), got {image.shape}.")
-    pixels = image.reshape(-1, image.shape[-1])  # (N, d)
-    pixels, state = _check_pair("image", pixels, "gmm_model", gmm_model)
-    palette = np.clip(np.rint(state.mu), 0, 255).astype(np.uint8)  # (K, d)
-    return palette[_predict(pixels, state)].reshape(image.shape)
+        raise ValueError(
+            f"image must have shape (H, W, d), got {image.shape}; give a grey picture a last axis "
+            "with image[..., None], and several pictures one at a time."
+        )
+    _warn_if_scaled("image", image)
+    pixels, state = _check_data_and_state(
+        "image", image.reshape(-1, image.shape[-1]), "gmm_model", gmm_model
+    )
+    palette = np.rint(state.mu).clip(0, 255).astype(np.uint8)  # (K, d)
+    return palette[predict(pixels, state)].reshape(image.shape)  # (H, W, d)
 
 
-def _predict(data, state):
-    whiteners = _whiteners(state.sigma)
-    blocks = _blocks(*data.shape)
-    return np.concatenate([_log_joint(data[b], state, whiteners).argmax(axis=1) for b in blocks])
+def hello() -> None:
+    """Print a greeting that shows the module was found and imported."""
+    print("Hello from gmm.py!")
 
 
-def _step(points, state):
-    """Take one EM step as the formulas stand; return the new state and the log-likelihood."""
-    gamma, log_lik = _responsibilities(points, state)  # (N, K)
-    N_k = gamma.sum(axis=0)  # (K,)
-    mu, sigma = state.mu.copy(), state.sigma.copy()
-    for k in np.flatnonzero(N_k):
-        mu[k] = gamma[:, k] @ points / N_k[k]
-        sigma[k] = 0
-        for rows in _blocks(*points.shape):
-            weighted = (points[rows] - mu[k]) * np.sqrt(gamma[rows, k, None])  # (B, d)
-            sigma[k] += weighted.T @ weighted
-        sigma[k] /= N_k[k]
-    return GMMState(N_k / len(points), mu, sigma), log_lik
-
-
-def _step_on_products(points, state):
-    """Take the same step with the products [1, x_i, x_i x_j (i <= j)] as features.
-
-    A log joint density is a quadratic in x, so ``W @ features`` gives it for every component, and
-    ``gamma @ features.T`` gives N_k and the first and second moments.
-    """
-    N, d = points.shape
-    i, j = np.triu_indices(d)
+def _log_joint_blocks(data, state):
+    """Yield log pi_k + log N(x_n; mu_k, Sigma_k), (K, B), a block of points at a time."""
     A = _whiteners(state.sigma)
-    P = A.swapaxes(1, 2) @ A  # (K, d, d), the precisions
+    for block in _cache_blocks(len(data), data.shape[1] + len(A)):
+        yield _log_joint(data.T[:, block], state, A)
+
+
+def _log_joint(points, state, A):
+    """Return log pi_k + log N(x_n; mu_k, Sigma_k), (K, B)."""
+    with np.errstate(divide="ignore"):  # log 0 = -inf is right for a proportion of 0
+        return np.log(state.pi)[:, None] + _log_density(points, state.mu, A)
+
+
+def _log_density(points, mu, A):
+    """Return log N(x_n; mu_k, Sigma_k), (K, B)."""
+    squares = np.empty((len(mu), points.shape[1]))  # (K, B)
+    for k in range(len(mu)):
+        y = A[k] @ (points - mu[k, :, None])  # (d, B), of unit covariance under component k
+        np.einsum("db,db->b", y, y, out=squares[k])
+    return _log_scale(A)[:, None] - 0.5 * squares
+
+
+def _log_scale(A):
+    """Return -log sqrt((2 pi)^d det Sigma_k), (K,)."""
+    log_det = np.log(np.diagonal(A, axis1=1, axis2=2)).sum(axis=1)  # of A_k, not Sigma_k
+    return log_det - 0.5 * A.shape[-1] * np.log(2 * np.pi)
+
+
+def _normalise(log_joint):
+    """Turn log joint densities (K, B) into responsibilities in place; return log p(x), (B,)."""
+    top = log_joint.max(axis=0)  # (B,), taken out so that nothing underflows
+    if not np.isfinite(top).all():
+        raise ValueError(
+            "a point is so far from every component that its log-density is not finite; "
+            "rescale the data, or start from wider covariances."
+        )
+    log_joint -= top
+    np.exp(log_joint, out=log_joint)
+    total = log_joint.sum(axis=0)  # (B,)
+    log_joint /= total
+    return top + np.log(total)
+
+
+def _whiteners(sigma):
+    """Return A (K, d, d) with ``A_k Sigma_k A_k^T = I``: the inverse Cholesky factors."""
+    return np.linalg.inv(np.linalg.cholesky(sigma))
+
+
+# -- What makes it fast ----------------------------------------------------------------------------
+#
+# Under component k the log joint density is a quadratic in x. With the precision P = Sigma_k^-1,
+#
+#     log pi_k + log N(x; mu_k, Sigma_k) = c_k + sum_i (P mu_k)_i x_i - 1/2 sum_ij P_ij x_i x_j,
+#
+# so it is linear in the features f = [1, x_i, x_i x_j (i <= j)], F = (d + 1)(d + 2) / 2 in number.
+# One matrix product, W f, gives it for all components. A second, gamma f^T, sums up all that the
+# M-step needs: N_k, sum gamma x_i and sum gamma x_i x_j. Features are made once for all components,
+# while the formulas subtract and whiten each point K times.
+#
+# The price is digits: Sigma = E[x x^T] - mu mu^T is a difference of two numbers that are larger
+# than itself by as much as the data are wider than the component. A step that would lose too many
+# is taken by the formulas instead.
+
+_BLOCK_FLOATS = 1 << 15  # numbers held at once, of those that grow with the points: 256 KiB
+_PASS = 36  # what a pass over a number costs, in flops of a matrix product
+_CALL = 60_000  # and what a call of NumPy costs
+_WORTH_SHARING = 1e7  # flops in a step; below it, waking threads costs more than it saves
+_MAX_SPREAD = 1e6  # squared width of the data over that of a component, for products to be used
+_THREADS = threading.Lock()  # held by the run that shares its work between threads
+
+
+def _costs(K, d, N):
+    """Return about how many flops a step costs by the formulas, and how many on products.
+
+    The formulas whiten a point with 2 d^2 flops and take its outer product with d^2, half of a
+    matrix product being known by symmetry; four passes subtract the mean, square, subtract the new
+    mean and weigh. A feature takes part in two products of 2 K flops, and two passes make it and
+    copy it to where BLAS wants it.
+    """
+    F = (d + 1) * (d + 2) // 2
+    by_formulas = N * K * d * (3 * d + 4 * _PASS) + 9 * K * _CALL
+    on_products = N * F * (4 * K + 2 * _PASS) + 65 * _CALL
+    return by_formulas, on_products
+
+
+def _step_on_products(points, state, A, ridge, team):
+    """Do as `_step` does, on products of coordinates."""
+    d, N = points.shape
+    narrowest = np.einsum("dn,dn->d", points, points) / N / _MAX_SPREAD  # (d,), a variance
+    if not np.all(_pivots(state.sigma) > narrowest):
+        return _step(points, state, A, ridge, team)
+
+    i, j = _pairs(d)
+    P = A.swapaxes(1, 2) @ A  # (K, d, d)
     P_mu = np.einsum("kij,kj->ki", P, state.mu)
-    constant = _log_scale(state.pi, A) - 0.5 * np.sum(P_mu * state.mu, axis=1)
+    with np.errstate(divide="ignore"):  # log 0, as in _log_joint
+        constant = np.log(state.pi) + _log_scale(A) - 0.5 * np.sum(P_mu * state.mu, axis=1)
     W = np.column_stack([constant, P_mu, -P[:, i, j] * np.where(i == j, 0.5, 1.0)])  # (K, F)
 
     def sums_over(part):
-        moments, log_lik = np.zeros_like(W), 0.0
-        for rows in _blocks(len(part), sum(W.shape) // 2):
-            features = _products(part[rows])  # (F, B)
-            gamma = W @ features  # (K, B)
-            log_lik += _normalise(gamma, axis=0).sum()
-            moments += gamma @ features.T  # (K, F)
-        return moments, log_lik
+        sums, log_lik = np.zeros_like(W), 0.0
+        for block in _cache_blocks(part.shape[1], sum(W.shape)):
+            f = _features(part[:, block])  # (F, B)
+            with np.errstate(invalid="ignore"):  # BLAS multiplies -inf by the zeros of its padding
+                gamma = W @ f  # (K, B)
+            log_lik += _normalise(gamma).sum()
+            sums += gamma @ f.T
+        return sums, log_lik
 
-    with _workers(N * W.size >= _WORTH_SHARING) as (run, num_threads):
-        parts = np.array_split(points, num_threads)
-        moments, log_lik = map(sum, zip(*run(sums_over, parts), strict=True))
+    run, num_threads = team
+    parts = np.array_split(points, num_threads, axis=1)
+    sums, log_lik = map(sum, zip(*run(sums_over, parts), strict=True))  # (K, F)
 
-    N_k = moments[:, 0]
+    N_k = sums[:, 0]  # (K,)
     mu, sigma = state.mu.copy(), state.sigma.copy()
-    for k in np.flatnonzero(N_k):
-        mu[k] = moments[k, 1 : d + 1] / N_k[k]
-        sigma[k, i, j] = sigma[k, j, i] = moments[k, d + 1 :] / N_k[k] - mu[k, i] * mu[k, j]
+    alive = np.flatnonzero(N_k)
+    means = sums[alive] / N_k[alive, None]  # of the features, under each component
+    mu[alive] = m = means[:, 1 : d + 1]
+    moments = means[:, d + 1 :] - m[:, i] * m[:, j]
+    sigma[alive[:, None], i, j] = sigma[alive[:, None], j, i] = moments
+    sigma[alive] += ridge
+    if not np.all(_pivots(sigma) > narrowest):
+        return _step(points, state, A, ridge, team)
     return GMMState(N_k / N, mu, sigma), float(log_lik)
 
 
-def _products(points):
-    """Return [1, x_i, x_i x_j (i <= j)] for points x (B, d), shape (F, B)."""
-    B, d = points.shape
-    features = np.ones((1 + d + d * (d + 1) // 2, B))
-    x = features[1 : d + 1]
-    x[:] = points.T
-    end = d + 1
-    for a in range(d):
-        start, end = end, end + d - a
-        np.multiply(x[a:], x[a], out=features[start:end])
-    return features
+def _features(points):
+    """Return [1, x_i, x_i x_j (i <= j)] for points x (d, B), shape (F, B)."""
+    d, B = points.shape
+    f = np.empty(((d + 1) * (d + 2) // 2, B))
+    x, end = f[1 : d + 1], d + 1
+    f[0], x[:] = 1, points
+    for i in range(d):
+        start, end = end, end + d - i
+        np.multiply(x[i:], x[i], out=f[start:end])
+    return f
+
+
+@functools.cache
+def _pairs(d):
+    """Return the i and the j of the products in `_features`."""
+    return np.triu_indices(d)
+
+
+def _cache_blocks(N, width):
+    """Return slices that cover N points, so short that `width` numbers a point stay in cache."""
+    size = max(128, _BLOCK_FLOATS // width)
+    return [slice(start, min(start + size, N)) for start in range(0, N, size)]
 
 
 @contextlib.contextmanager
@@ -327,15 +431,15 @@ def _workers(worthwhile):
 
     BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
     """
-    blas = _blas()
-    if blas is None or not _THREADS.acquire(blocking=False):  # another run has the cores
+    blas = _blas() if worthwhile else None
+    libraries = [] if blas is None else blas.info()
+    num_threads = max((library["num_threads"] for library in libraries), default=1)
+    if num_threads == 1 or not _THREADS.acquire(blocking=False):  # another run has the cores
         yield map, 1
         return
     try:
-        num_threads = max((library["num_threads"] for library in blas.info()), default=1)
         with blas.limit(limits=1), ThreadPoolExecutor(num_threads) as pool:
-            share = worthwhile and num_threads > 1
-            yield (pool.map, num_threads) if share else (map, 1)
+            yield pool.map, num_threads
     finally:
         _THREADS.release()
 
@@ -350,150 +454,142 @@ def _blas():
     return ThreadpoolController().select(user_api="blas")
 
 
-def _responsibilities(points, state):
-    """Return gamma (N, K) and the log-likelihood."""
-    whiteners = _whiteners(state.sigma)
-    gamma, log_lik = np.empty((len(points), len(state.pi))), 0.0
-    for rows in _blocks(*points.shape):
-        gamma[rows] = _log_joint(points[rows], state, whiteners)
-        log_lik += _normalise(gamma[rows]).sum()
-    return gamma, float(log_lik)
-
-
-def _normalise(log_joint, axis=1):
-    """Turn log joint densities into responsibilities in place; return their log-sum-exp."""
-    top = log_joint.max(axis=axis, keepdims=True)
-    if not np.isfinite(top).all():
-        raise ValueError(
-            "a point is so far from every component that its log-density is not finite; "
-            "rescale the data, or start from wider covariances."
-        )
-    log_joint -= top
-    np.exp(log_joint, out=log_joint)
-    total = log_joint.sum(axis=axis, keepdims=True)
-    log_joint /= total
-    return top + np.log(total)
-
-
-def _log_joint(points, state, whiteners):
-    """Return log pi_k + log N(x_n; mu_k, Sigma_k), shape (N, K)."""
-    with np.errstate(divide="ignore"):  # log 0 = -inf is right for a proportion of 0
-        return _log_density(points, state.mu, whiteners) + np.log(state.pi)
-
-
-def _log_density(points, mu, whiteners):
-    log_density = np.empty((len(points), len(mu)))  # (N, K)
-    for k, A in enumerate(whiteners):
-        y = (points - mu[k]) @ A.T  # (N, d), of unit covariance under component k
-        log_density[:, k] = -0.5 * np.einsum("nd,nd->n", y, y)
-    return log_density + _log_scale(np.ones(len(mu)), whiteners)
-
-
-def _log_scale(pi, whiteners):
-    """Return log pi_k - log sqrt((2 pi)^d det Sigma_k), shape (K,)."""
-    log_det = np.log(np.diagonal(whiteners, axis1=1, axis2=2)).sum(axis=1)  # log det A
-    with np.errstate(divide="ignore"):
-        return np.log(pi) + log_det - 0.5 * whiteners.shape[-1] * np.log(2 * np.pi)
-
-
-def _whiteners(sigma):
-    """Return A (K, d, d) with ``A_k Sigma_k A_k^T = I``: the inverse Cholesky factors."""
-    return np.linalg.inv(np.linalg.cholesky(sigma))
-
-
-def _blocks(N, width):
-    """Return slices that cover N rows, each so short that `width` floats a row stay in cache."""
-    size = max(256, _BLOCK_FLOATS // width)
-    return [slice(start, min(start + size, N)) for start in range(0, N, size)]
+# -- Checks ----------------------------------------------------------------------------------------
 
 
 def _pivots(sigma):
-    """Return the squared diagonal (d,) of a Cholesky factor; zeros if there is none."""
+    """Return the squared diagonals (K, d) of the Cholesky factors; zeros where there is none."""
     try:
-        return np.diagonal(np.linalg.cholesky(sigma)) ** 2
-    except np.linalg.LinAlgError:
-        return np.zeros(len(sigma))
-
-
-def _products_keep_digits(sigma, widths):
-    """Tell whether no component is so narrow that a difference of products would lose it."""
-    if len(widths) > _MAX_PRODUCT_WIDTH:
-        return False
-    try:
-        pivots = np.diagonal(np.linalg.cholesky(sigma), axis1=1, axis2=2) ** 2  # (K, d)
-    except np.linalg.LinAlgError:
-        return False
-    return bool(np.all(pivots > widths**2 / _MAX_SPREAD))
-
-
-def _in_dtype(state, dtype):
-    """Return the state in the points' dtype, if that can hold the covariances."""
-    with np.errstate(over="ignore"):
-        state = GMMState(*(x.astype(dtype) for x in state))
-    variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (K, d)
-    if not (np.isfinite(state.sigma).all() and np.all(variances >= np.finfo(dtype).tiny)):
-        raise ValueError(
-            f"sigma has variances from {variances.min():.4g} to {variances.max():.4g}, outside the "
-            f"range of {dtype}; rescale the data, or convert it to float64."
-        )
-    return state
+        return np.diagonal(np.linalg.cholesky(sigma), axis1=1, axis2=2) ** 2
+    except np.linalg.LinAlgError:  # it does not say which of them has none
+        if len(sigma) == 1:
+            return np.zeros(sigma.shape[:2])
+        return np.concatenate([_pivots(covariance[None]) for covariance in sigma])
 
 
 def _check_no_collapse(sigma, rounding):
-    for k, covariance in enumerate(sigma):
-        limit = np.maximum(rounding**2, 16 * len(covariance) * _EPS * np.diagonal(covariance))
-        if not np.all(_pivots(covariance) > limit):
-            raise ValueError(
-                f"component {k} has collapsed: its covariance is singular, since its points lie "
-                "on one spot or in a flat. Pass reg_covar above zero (a small part of the data's "
-                "variance), or use fewer components."
-            )
-
-
-def _check_pair(name, data, state_name, state):
-    if not isinstance(state, tuple) or len(state) != 3:
-        raise TypeError(
-            f"{state_name} must be a GMMState(pi, mu, sigma), got {type(state).__name__}."
+    """Refuse a covariance that is singular but for the rounding errors (d,) of the data."""
+    variances = np.diagonal(sigma, axis1=1, axis2=2)  # (K, d)
+    limit = np.maximum(rounding**2, 16 * len(rounding) * _EPS * variances)  # (K, d)
+    flat = ~np.all(_pivots(sigma) > np.maximum(limit, np.finfo(np.float64).tiny), axis=1)  # (K,)
+    if flat.any():
+        raise ValueError(
+            f"component {flat.argmax()} has collapsed: its covariance is singular, since its "
+            "points lie on one spot or in a flat. Pass reg_covar above zero (a small part of the "
+            "data's variance), or use fewer components."
         )
-    data = _check_data(name, data)
-    names = [f"{state_name}.{field}" for field in GMMState._fields]
-    return data, _check_state(data, *state, names)
 
 
-def _check_state(data, pi, mu, sigma, names):
-    mu, sigma = _check_gaussians(data, mu, sigma, names[1:])
-    pi = _finite(names[0], _real_array(names[0], pi)).astype(np.float64)
-    if pi.shape != (len(mu),):
-        raise ValueError(f"{names[0]} must have shape ({len(mu)},), got {pi.shape}.")
-    if not (np.all(pi >= 0) and abs(pi.sum() - 1) < 1e-5):
-        raise ValueError(f"{names[0]} must be non-negative and sum to one, got {pi}.")
+def _in_dtype(state, A, dtype):
+    """Return a copy of the state in this dtype, if rounding leaves the densities as they are."""
+    with np.errstate(all="ignore"):
+        copy = GMMState(*(array.astype(dtype) for array in state))
+        # What rounding changed, in units of each component's own width.
+        shift = A @ (copy.mu - state.mu)[:, :, None]  # (K, d, 1)
+        stretch = A @ (copy.sigma - state.sigma) @ A.swapaxes(1, 2)  # (K, d, d)
+        change = np.maximum(np.abs(shift), np.abs(stretch)).max()
+    if not change < _MAX_CHANGE:  # nor NaN
+        variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (K, d)
+        raise ValueError(
+            f"train_data is {dtype}, which cannot hold mu (up to {np.abs(state.mu).max():.4g}) or "
+            f"sigma (variances from {variances.min():.4g} to {variances.max():.4g}, perhaps nearly "
+            "singular) without changing the likelihood; convert train_data to float64."
+        )
+    return copy
+
+
+def _check_initial(data, pi, mu, sigma):
+    """Return the initial state, its proportions summing to one; warn of likely mistakes."""
+    state = _check_state("init_", data, pi, mu, sigma)
+    total = state.pi.sum()
+    if not _is_one(total):
+        warnings.warn(f"init_pi sums to {total:.6g}, not 1, and is divided by that.", stacklevel=3)
+    twins = {}
+    for k, component in enumerate(zip(state.mu, state.sigma, strict=True)):
+        twin = twins.setdefault(tuple(array.tobytes() for array in component), k)
+        if twin < k:
+            warnings.warn(
+                f"init_mu and init_sigma give components {twin} and {k} the same start, so they "
+                "stay the same; choose distinct rows of train_data, see np.unique.",
+                stacklevel=3,
+            )
+            break
+    return state._replace(pi=state.pi / total)
+
+
+def _is_one(total):
+    return abs(total - 1) < 1e-5  # what float32 proportions sum to
+
+
+def _check_data_and_state(data_name, data, state_name, state):
+    """Return the data as an array, and a float64 copy of the state."""
+    _check_is_state(state_name, state)
+    data = _check_data(data_name, data)
+    state = _check_state(f"{state_name}.", data, *state)
+    if not _is_one(state.pi.sum()):
+        raise ValueError(f"{state_name}.pi must sum to one, got {state.pi}; divide it by its sum.")
+    return data, state
+
+
+def _check_is_state(name, value):
+    if not isinstance(value, tuple) or len(value) != 3:
+        raise TypeError(
+            f"{name} must be a GMMState(pi, mu, sigma), got {type(value).__name__}; pass what "
+            "train_gmm returns, after the data."
+        )
+
+
+def _check_state(prefix, data, pi, mu, sigma):
+    mu, sigma = _check_gaussians(prefix, data, mu, sigma)
+    name, K = f"{prefix}pi", len(mu)
+    pi = _finite(name, pi).astype(np.float64)
+    if pi.shape != (K,):
+        raise ValueError(f"{name} must have shape ({K},), one number a component, got {pi.shape}.")
+    if not (np.all(pi >= 0) and pi.sum() > 0):
+        raise ValueError(
+            f"{name} must be non-negative and sum to one, got {pi}; equal ones are "
+            f"np.full({K}, 1 / {K})."
+        )
     return GMMState(pi, mu, sigma)
 
 
-def _check_gaussians(data, mu, sigma, names):
+def _check_gaussians(prefix, data, mu, sigma):
     """Return float64 copies of mu (K, d) and sigma (K, d, d), checked against the data."""
-    d = data.shape[1]
-    mu = _finite(names[0], _real_array(names[0], mu)).astype(np.float64)
-    sigma = _finite(names[1], _real_array(names[1], sigma)).astype(np.float64)
+    mu_name, sigma_name, d = f"{prefix}mu", f"{prefix}sigma", data.shape[1]
+    mu = _finite(mu_name, mu).astype(np.float64)
+    sigma = _finite(sigma_name, sigma).astype(np.float64)
     if mu.ndim != 2 or mu.shape[1] != d:
-        raise ValueError(f"{names[0]} must have shape (K, {d}) to fit the data, got {mu.shape}.")
-    _check_squares(names[0], mu)
+        raise ValueError(
+            f"{mu_name} must have shape (K, {d}), a row for each component, to fit data of shape "
+            f"{data.shape}, got {mu.shape}."
+        )
+    _check_squares(mu_name, mu)
     if sigma.shape != (len(mu), d, d):
-        raise ValueError(f"{names[1]} must have shape {(len(mu), d, d)}, got {sigma.shape}.")
-    for k, covariance in enumerate(sigma):
-        asymmetry = np.abs(covariance - covariance.T).max()
-        if asymmetry > 1e-6 * np.abs(covariance).max() or not np.all(_pivots(covariance) > 0):
-            raise ValueError(
-                f"{names[1]}[{k}] must be symmetric positive definite, got "
-                f"{np.array2string(covariance, threshold=9, precision=4)}."
-            )
+        raise ValueError(
+            f"{sigma_name} must have shape {(len(mu), d, d)}, got {sigma.shape}; np.stack([S] * K) "
+            "repeats a covariance S, and np.diag makes one of variances."
+        )
+    widths = np.sqrt(np.abs(np.diagonal(sigma, axis1=1, axis2=2)))  # (K, d)
+    asymmetry = np.abs(sigma - sigma.swapaxes(1, 2))  # (K, d, d)
+    skew = np.any(asymmetry > 1e-6 * widths[:, :, None] * widths[:, None], axis=(1, 2))  # (K,)
+    bad = skew | ~np.all(_pivots(sigma) > 0, axis=1)  # (K,)
+    if bad.any():
+        k = bad.argmax()
+        remedy = "pass (S + S.T) / 2" if skew[k] else "add a small multiple of np.eye(d)"
+        raise ValueError(
+            f"{sigma_name}[{k}] must be symmetric positive definite, got "
+            f"{np.array2string(sigma[k], threshold=9, precision=4)}; {remedy}."
+        )
     return mu, sigma
 
 
 def _check_data(name, value):
-    data = _finite(name, _real_array(name, value))
+    data = _finite(name, value)
     if data.ndim != 2:
-        raise ValueError(f"{name} must have shape (N, d), got {data.shape}.")
+        raise ValueError(
+            f"{name} must have shape (N, d), a row for each point, got {data.shape}; "
+            "image.reshape(-1, 3) makes rows of pixels, x[:, None] of numbers."
+        )
     return _check_squares(name, data)
 
 
@@ -507,7 +603,20 @@ def _check_squares(name, array):
     return array
 
 
-def _real_array(name, value):
+def _warn_if_scaled(name, array):
+    """Warn of fractions from 0 to 1 where levels from 0 to 255 belong; return whether it did."""
+    scaled = array.dtype.kind == "f" and 0 <= array.min() and array.max() <= 1
+    if scaled := bool(scaled and np.any(array % 1)):
+        warnings.warn(
+            f"{name} holds fractions from {array.min():.4g} to {array.max():.4g}, but levels run "
+            "from 0 to 255; multiply it by 255 first.",
+            stacklevel=3,
+        )
+    return scaled
+
+
+def _real_array(name: str, value: ArrayLike) -> np.ndarray:
+    """Return the value as an array of real numbers."""
     if np.ma.isMaskedArray(value):
         raise TypeError(f"{name} is masked, and the mask would be lost; drop or fill such values.")
     try:
@@ -521,31 +630,50 @@ def _real_array(name, value):
     return array
 
 
-def _finite(name, array):
+def _finite(name: str, value: ArrayLike) -> np.ndarray:
+    """Return the value as a non-empty array of finite real numbers."""
+    array = _real_array(name, value)
     if array.size == 0:
-        raise ValueError(f"{name} is empty (shape {array.shape}); give it at least one point.")
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name} is empty (shape {array.shape}); give it at least one value.")
+    with np.errstate(all="ignore"):
+        total = array.sum()  # NaN and infinity survive a sum, which is faster than a mask
+    if not np.isfinite(total) and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(
             f"{name} holds {array[where]} at index {where}; remove or replace such values."
         )
     return array
 
 
-def _check_count(name, value):
+def _check_count(name: str, value: int, minimum: int = 0) -> int:
+    """Return the value as an int of at least the minimum."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 0:
-        raise ValueError(f"{name} must be at least 0, got {value}.")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}.")
     return int(value)
 
 
-def _check_non_negative(name, value):
+def _check_number(name: str, value: float, largest: float) -> float:
+    """Return the value as a float from 0 to the largest."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{name} must be a number, got {value!r}.")
-    if not 0 <= value < np.inf:
-        raise ValueError(f"{name} must be finite and at least 0, got {value}.")
+    if not 0 <= value <= largest:
+        raise ValueError(f"{name} must be from 0 to {largest:g}, got {value}.")
     return float(value)
+
+
+def _check_callback(callback: Callable | None) -> None:
+    """Refuse a callback that cannot be called with three arguments."""
+    if callback is None:
+        return
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}.")
+    try:
+        inspect.signature(callback).bind(0, 0.0, None)
+    except ValueError:  # a built-in that does not tell its signature
+        return
+    except TypeError as error:
+        raise TypeError(f"callback must take (iteration, objective, state): {error}.") from None
