@@ -112,9 +112,10 @@ def write_page(path, markdown, title, *, home=None, before=None, after=None):
     before, after : (str, str), optional
         Address and title of the neighbouring pages.
     """
+    style = (HERE / "page.css").read_text(encoding="utf-8")
     arguments = [
-        *("--standalone", "--embed-resources", "--mathml", f"--resource-path={path.parent}"),
-        *(f"--template={HERE / 'page.html'}", f"--css={HERE / 'page.css'}"),
+        *("--standalone", "--mathml", "--columns=1000"),  # tables as narrow as they can be
+        *(f"--template={HERE / 'page.html'}", "--variable", f"style={style}"),
         *("--metadata", f"title={title}"),
     ]
     if home:
@@ -126,7 +127,12 @@ def write_page(path, markdown, title, *, home=None, before=None, after=None):
     text = pypandoc.convert_text(markdown, "html5", format=MARKDOWN, extra_args=arguments)
     # The TeX inside each formula is for programs; a browser does not show it.
     text = re.sub(r"(?s)<annotation.*?</annotation>", "", text)
-    path.write_text(text, encoding="utf-8")
+
+    def embed(match):
+        data = base64.b64encode((path.parent / match[1]).read_bytes()).decode()
+        return f'src="data:image/png;base64,{data}"'
+
+    path.write_text(re.sub(r'src="(figures/[^"]+)"', embed, text), encoding="utf-8")
 
 
 def typst_source(markdown, title):
@@ -136,7 +142,7 @@ def typst_source(markdown, title):
         "typst",
         format=MARKDOWN,
         extra_args=[
-            *("--standalone", "--wrap=none", "--syntax-highlighting=idiomatic"),
+            *("--standalone", "--wrap=none", "--columns=1000", "--syntax-highlighting=idiomatic"),
             *(f"--template={HERE / 'paper.typ'}", "--metadata", f"title={title}"),
         ],
     )
@@ -292,6 +298,7 @@ def _prose(source, question, display):
     """Mark what the style sheets and pandoc need to know: parts, questions, displayed formulas."""
     source = re.sub(r"(?m)^(## (\d)\(([a-z])\).*)$", r"\1 {#\2\3}", source)
     source = source.replace(r"\!", "")  # pandoc's Typst makes it six times too wide
+    source = re.sub(r"\\big(?![a-z])", "", source)  # both would put spaces around it
 
     def formula(match):
         tag = re.search(r"\s*\\tag\{(.*?)\}", match[1])  # which pandoc would drop
@@ -306,7 +313,7 @@ def _prose(source, question, display):
 
 def _prose_on_page(source):
     # MathML has no thin spaces around the names of functions: "3log p" in place of "3 log p".
-    names = r"\\(?:log|det|operatorname\{\w+\})"
+    names = r"\\(?:log|exp|det|cos|sin|operatorname\{\w+\})"
     source = re.sub(rf"(?<=[\w}}]) *(?={names})", r"\\, ", source)
     follows = r"(?= *\w| *\\(?!lvert|lVert|left|big|,))"
     source = re.sub(rf"({names}(?:_\w)?){follows}", r"\1\\, ", source)
