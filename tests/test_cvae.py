@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import os
+import re
 import sys
 import threading
 
@@ -129,6 +130,11 @@ def test_reparametrize_has_the_mean_and_variance_asked_for(implementation):
     assert covariance.abs().max() < 5 * math.sqrt(2 / n)
 
 
+def test_the_smallest_network_runs():
+    model = small_model(input_size=1, latent_size=1, num_classes=1, hidden_units=1)
+    assert model(torch.ones(1, 1), torch.ones(1, 1))[0].shape == (1, 1)
+
+
 def test_noise_can_be_given():
     model, (x, c), noise = small_model(), tensors(4), torch.randn(4, M)
     x_hat, mu, logvar = model(x, c.double(), noise)  # codes of another dtype are converted
@@ -226,29 +232,18 @@ def test_loader_gives_every_image_once_with_its_label():
         assert torch.equal(y, torch.tensor(labels)) is not shuffle
 
 
-def test_loader_flattens_and_leaves_floats_alone_and_refuses_bytes_of_0_and_1():
-    images = torch.rand(5, 4, 6)
-    ((x, _),) = cvae.BatchLoader(images, torch.arange(5), 8)
-    assert torch.equal(x, images.flatten(1))
+@pytest.mark.filterwarnings("error")
+def test_loader_flattens_floats_in_any_layout_and_refuses_bytes_of_0_and_1():
+    images, labels = np.random.default_rng(0).random((5, 4, 6), np.float32), np.arange(5)
+    read_only = np.broadcast_to(images, (1, 5, 4, 6))[0]
+    for given in (images, images[::-1].copy()[::-1], images.astype(">f4"), read_only):
+        ((x, k),) = cvae.BatchLoader(given, labels.astype(">i2")[::-1], 8)
+        np.testing.assert_array_equal(x, images.reshape(5, D))
+        np.testing.assert_array_equal(k, labels[::-1])
     for level in (0, 2):  # black, or very dark
         cvae.BatchLoader(level * np.eye(4, dtype=np.uint8), range(4), 2)
     with pytest.raises(ValueError, match="convert zeros and ones to float"):
         cvae.BatchLoader(np.eye(4, dtype=np.uint8), range(4), 2)
-
-
-@pytest.mark.filterwarnings("error")
-def test_fit_takes_arrays_in_any_layout():
-    images, labels = small_data()
-    unit, losses = (images / 255).astype(np.float32), []
-    for pictures, numbers in (
-        (images, labels),
-        (images[::-1].copy()[::-1], labels[::-1].copy()[::-1]),
-        (unit.astype(">f4"), labels.astype(">i2")),
-        (np.broadcast_to(unit, (1, 64, D))[0], np.broadcast_to(labels, (1, 64))[0]),  # read-only
-    ):
-        torch.manual_seed(0)
-        losses.append(cvae.fit(small_model(), pictures, numbers, num_epochs=1)[0].total)
-    assert losses == pytest.approx([losses[0]] * 4, rel=1e-6)
 
 
 # Training
@@ -307,19 +302,20 @@ def test_training_that_diverges_ends_in_an_error(rate):
         cvae.fit(small_model(), *small_data(), num_epochs=3, learning_rate=rate)
 
 
-@pytest.mark.parametrize(("mu", "diverges"), [(72.0, False), (75.0, True), (1e30, True)])
-def test_a_loss_above_100_nats_a_pixel_and_latent_dimension_is_divergence(mu, diverges):
+@pytest.mark.parametrize(("beyond", "diverges"), [(-1.0, False), (1.0, True), (1e60, True)])
+def test_a_loss_above_100_nats_a_pixel_and_latent_dimension_is_divergence(beyond, diverges):
     model = small_model()
     for layer in (model.fc_mu, model.fc_logvar, model.fc3):
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
-    torch.nn.init.constant_(model.fc_mu.bias[:1], mu)  # a KL of mu^2 / 2: 2592, 2812, infinity
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    still, start = adam(model, lr=0.0), train(model, 1, optimizer=adam(model, lr=0.0))[0].total
+    kl = 100 * (D + M) + beyond - start
+    torch.nn.init.constant_(model.fc_mu.bias[:1], math.sqrt(2 * kl))
     if diverges:
         with pytest.raises(ValueError, match="the mean loss became .* in epoch 3: .*lower the"):
-            train(model, 1, optimizer=optimizer, first=3)
+            train(model, 1, optimizer=still, first=3)
     else:
-        assert 2592 < train(model, 1, optimizer=optimizer)[0].total < 100 * (D + M)
+        train(model, 1, optimizer=still)
 
 
 def test_mistakes_that_would_teach_a_model_nothing_are_refused():
@@ -358,8 +354,9 @@ def test_initialise_starts_at_the_mean_image_with_a_loud_label():
             assert others.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.1)
             assert not labels or label.std().item() == pytest.approx(2.0, rel=0.1)
             assert not layer.bias.any()
-    cvae.initialise(model, np.zeros((1, D)))
-    assert model.fcout.bias.tolist() == pytest.approx([math.log(0.001 / 0.999)] * D)
+    cvae.initialise(model, np.repeat([[0.0, 1.0]], D // 2, axis=1))  # black, and white
+    odds = np.repeat([-1, 1], D // 2) * math.log(999)
+    np.testing.assert_allclose(model.fcout.bias.detach(), odds, rtol=1e-4)
 
 
 def test_fit_is_its_parts_in_order(capsys):
@@ -578,9 +575,10 @@ def test_load_refuses_other_and_damaged_files(checkpoint):
     for size in {*range(0, len(content), 1999), 1, len(content) - 1, len(content) - 22}:
         path.write_bytes(content[:size])
         assert_refused(path)
-    refused = 0
-    for place in range(0, len(content), 301):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    refused, entries = 0, [m.start() for m in re.finditer(b"PK\x01\x02", content)]
+    # Byte 38 of a record's entry in the zip file may call it a folder, and PyTorch believes it.
+    for place in (*range(0, len(content), 301), *(entry + 38 for entry in entries)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
         try:
             cvae.load(path, other := small_model())
         except ValueError:
