@@ -21,6 +21,7 @@ RNG = np.random.default_rng(0)
 X, U = RNG.normal(size=(8, 3)), RNG.normal(size=(9, 3))
 Y = np.array([0.0, 1.0] * 4)
 Q = np.full((9, 2), 0.5)
+SOUND = np.random.default_rng(1).laplace(size=(200, 3)) @ (np.eye(3) + 0.1)
 EYE, EYES = np.eye(3), np.stack([np.eye(3)] * 2)
 IMAGE = np.arange(12.0).reshape(2, 2, 3)
 MIXTURE = gmm.GMMState(np.array([0.25, 0.75]), X[:2], EYES)
@@ -110,7 +111,10 @@ GOOD = {
     "ica.normalize": {"mix": ("points", X)},
     "ica.log_likelihood": {"X": ("points", X), "W": ("points", EYE)},
     "ica.filter_grad": {"x": ("points", X[0]), "W": ("points", EYE)},
-    "ica.ica": {"X": ("points", X), "learning_rates": ("points", np.array([0.1, 0.01]))},
+    "ica.ica": {
+        "X": ("points", SOUND),
+        "learning_rates": ("points", np.repeat([0.05, 0.01], 3)),
+    },
     "ica.unmix": {"X": ("points", X), "W": ("points", EYE)},
     "ica.amari_distance": {"W": ("points", EYE), "A": ("points", EYE)},
     "cvae.CVAE": {
@@ -133,7 +137,12 @@ GOOD = {
     },
     "cvae.loss_terms": LOSS,
     "cvae.loss_function": LOSS,
-    "cvae.one_hot": {"labels": ("digits", [0, 1]), "num_classes": ("size", 3)},
+    "cvae.to_var": {"x": ("object", PIXELS), "use_cuda": ("object", False)},
+    "cvae.one_hot": {
+        "labels": ("digits", [0, 1]),
+        "num_classes": ("size", 3),
+        "use_cuda": ("object", False),
+    },
     "cvae.BatchLoader": {
         "images": ("images", PIXELS),
         "labels": ("integers", [0, 1]),

@@ -23,8 +23,11 @@ import kmeans
 from tests.good_calls import GOOD, MODULES, function_named, good_arguments, public_functions
 
 ROOT = Path(__file__).resolve().parent.parent
-TRAINS = {"cvae.train", "cvae.fit", "cvae.initialise"}  # changes its model: see test_cvae.py
-FUNCTIONS = [name for name in GOOD if name not in TRAINS]
+ASIDE = {
+    *("cvae.train", "cvae.fit", "cvae.initialise"),  # change their model: see test_cvae.py
+    "cvae.to_var",  # hands on the tensor itself
+}
+FUNCTIONS = [name for name in GOOD if name not in ASIDE]
 KEEP_FLOAT32 = {
     *("kmeans.train_kmeans", "kmeans.euclidean_distance", "gmm.train_gmm"),
     *("gda.fit_gda", "gda.train_gda", "gda.m_step", "pca.pca", "pca.project", "pca.reconstruct"),
@@ -142,8 +145,8 @@ class Training(NamedTuple):
 POINTS = np.random.default_rng(1).normal(size=(60, 3)) + np.repeat([[0.0], [2], [4]], 20, axis=0)
 MIXTURE = np.full(3, 1 / 3), POINTS[[0, 20, 40]], np.stack([np.eye(3)] * 3)
 PROBLEM = POINTS[15:25], np.repeat([0, 1], 5), POINTS
-SOUND = ica.normalize(np.random.default_rng(2).laplace(size=(80, 3)) @ (np.eye(3) + 0.3))
-RATES = [0.1, 0.05, 0.05, 0.02, 0.01]
+SOUND = np.random.default_rng(2).laplace(size=(80, 3)) @ (np.eye(3) + 0.3) / 4
+RATES = [0.01, 0.01, 0.005, 0.005]
 
 
 def distortion(centroids):
@@ -171,6 +174,8 @@ TRAININGS = {
     ),
 }
 STEPS = 4
+# Four steps converge nowhere, and ica says so.
+pytestmark = pytest.mark.filterwarnings("ignore:the ascent has not converged")
 each_training = pytest.mark.parametrize("name", TRAININGS)
 
 
@@ -259,7 +264,8 @@ def test_helpers_that_stand_in_several_modules_are_the_same_text():
             own = inspect.isfunction(function) and function.__module__ == module.__name__
             if own and name.startswith("_"):
                 texts.setdefault(name, []).append(inspect.getsource(function))
-    shared = {name for name, copies in texts.items() if len(copies) > 1}
+    steps = {"_e_step", "_m_step"}  # each of its own model
+    shared = {name for name, copies in texts.items() if len(copies) > 1} - steps
     assert {"_real_array", "_finite", "_check_count"} <= shared
     assert {name for name in shared if len(set(texts[name])) > 1} == set()
 
