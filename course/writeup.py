@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from course import cover, pages
+from data.comparison import Comparison
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ("kmeans_gmm", "gda", "pca", "ica", "cvae")  # problems 1 to 5
@@ -96,13 +97,10 @@ def main(root=ROOT, names=NOTEBOOKS):
     clear(folder)
     runs = [run(name, root) for name in names]
     publish(runs, folder)
-    rows = [row for run in runs for row in pages.comparisons(run.notebook)]
-    differing = [row for row in rows if row.verdict == "DIFFERS"]
-    for row in differing:
-        print(f"{row.problem} {row.label}: {row.ours} DIFFERS from {row.reference}")
-    print(cover.summary(rows))
+    rows = Comparison(row for run in runs for row in pages.comparisons(run.notebook))
+    print(f"\n{rows}\n\n{cover.summary(rows)}")
     print(f"The write-up is in {folder.name}/index.html and {folder.name}/writeup.pdf")
-    return int(any(run.error for run in runs) or bool(differing))
+    return int(any(run.error for run in runs) or any(row.verdict == "DIFFERS" for row in rows))
 
 
 def clear(folder):
