@@ -282,13 +282,17 @@ def hello() -> None:
 # Points in columns, so that inner loops run over many points and not over a few coordinates; one
 # matrix product whitens a block of them, another one sums up their outer products.
 
-_BLOCK_FLOATS = 1 << 16  # 512 KiB: temporaries that stay in a core's cache, and in the process
+_CACHE_FLOATS = 1 << 16  # 512 KiB: a block of coordinates that stays in a core's cache
+_ONE_THREAD = 1 << 18  # multiplications; larger products wait for other threads of OpenBLAS
 
 
 def _class_blocks(x):
     """Yield (class, slice of points) for both classes and all points."""
-    size = max(256, _BLOCK_FLOATS // len(x))
-    for start in range(0, x.shape[1], size):
+    M, N = x.shape
+    size, small = max(256, _CACHE_FLOATS // M), _ONE_THREAD // M**2
+    if small >= 256:  # so few coordinates that waiting takes longer than the product
+        size = min(size, small)
+    for start in range(0, N, size):
         for j in (0, 1):
             yield j, slice(start, start + size)
 

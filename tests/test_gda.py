@@ -419,12 +419,30 @@ def test_points_on_one_spot_collapse_however_many_and_wherever(N, place):
         gda.fit_gda(x, np.arange(N) % 2)
 
 
-def test_what_is_narrow_but_real_is_no_collapse():
-    x = 1e6 + 1e-7 * np.arange(8.0)[:, None]  # numbers here are 1e-10 apart
-    assert gda.fit_gda(x, np.arange(8) % 2).sigma == pytest.approx(5e-14, rel=0.01)
-    x, y, _ = make_problem(17)
-    x[:, 2] = x[:, 0] + 1e-6 * x[:, 2]
-    assert np.isfinite(gda.objective(x, y, EMPTY, gda.fit_gda(x, y)))
+@pytest.mark.parametrize(("N", "limit"), [(100, 42), (10_000, 132)])
+def test_the_narrowest_class_is_as_wide_as_a_mean_is_wrong(N, limit):
+    eps, y = np.finfo(np.float64).eps, np.arange(N) % 2
+    side = np.where(np.arange(N) % 4 < 2, -1.0, 1.0)
+    for width, collapses in ((limit - 2, True), (limit + 2, False)):
+        x = np.where(y, 1 + width * eps * side, 2 + side)[:, None]  # class 1 is 1 -+ width eps
+        if collapses:
+            with pytest.raises(ValueError, match="class 1 has collapsed"):
+                gda.fit_gda(x, y)
+        else:
+            assert gda.fit_gda(x, y).sigma[1] == pytest.approx((width * eps) ** 2, rel=0.1)
+
+
+@pytest.mark.parametrize("M", [2, 10])
+def test_a_class_in_a_flat_collapses_and_a_nearly_flat_one_does_not(M):
+    rng, y = np.random.default_rng(17), np.arange(400) % 2
+    for power, collapses in ((-9, True), (-6, False)):  # the limit is the root of 16 M eps
+        x = rng.normal(size=(400, M))
+        x[:, -1] = x[:, :-1].sum(axis=1) + 10.0**power * x[:, -1]
+        if collapses:
+            with pytest.raises(ValueError, match="class 0 has collapsed"):
+                gda.fit_gda(x, y)
+        else:
+            assert np.isfinite(gda.objective(x, y, x[:0], gda.fit_gda(x, y)))
 
 
 def test_a_class_without_points_is_an_error():
@@ -458,6 +476,7 @@ SKEW = np.array([[[1, 9e5], [0, 1e12]], [[1, 0], [0, 1e12]]])
         (lambda: gda.fit_gda(X.T, Y), r"y must have shape \(3,\), one for each row of x"),
         (lambda: gda.predict(GOOD, X), "x must be points, got a GDAState; the state comes after"),
         (lambda: gda.lower_bound(X, Y, U, GOOD, random_Q(0, 40)), "state must be a GDAState"),
+        (lambda: gda.fit_gda(X, Y, reg_covar=1e250), r"reg_covar must be from 0 to 1e\+200"),
         (lambda: gda.m_step(X, Y, U, random_Q(0, 40).T), r"Q.*a row for each point.*\(2, 40\)"),
         (
             lambda: gda.predict(X[:, :2], gda.GDAState(0.5, X[:2, :2], SKEW)),
