@@ -78,8 +78,8 @@ def load_mandrill() -> Mandrill:
 
         small, large = standins.photographs()
         return Mandrill(small, large, "stand-in")
-    small = _read(paths[0], _read_picture, (128, 128, 3))
-    large = _read(paths[1], _read_picture, (512, 512, 3))
+    small = _read(paths[0], _read_picture, (128, 128))
+    large = _read(paths[1], _read_picture, (512, 512))
     return Mandrill(small, large, "original")
 
 
@@ -250,7 +250,7 @@ def _check(array, dtype, shape):
 def _read_picture(path, shape):
     from PIL import ExifTags, Image
 
-    height, width, _ = shape
+    height, width = shape
     with Image.open(path, formats=["TIFF"]) as picture:
         form = f"{picture.mode} {picture.width} x {picture.height}"
         if form != f"RGB {width} x {height}":

@@ -293,7 +293,7 @@ DAMAGE = [
     (IMAGES, lambda b: idx_bytes(zeros(20, 28, 28)), "every value in it is 0"),
     (LABELS, lambda b: b[:-1], "it has 19"),
     (LABELS, lambda b: idx_bytes(zeros(0)), "its header says (0,), expected"),
-    (LABELS, lambda b: b[:8] + b"\0\1\2\x0a" + b[12:], "label 10 at 3 is none of 0 to 9"),
+    (LABELS, lambda b: b[:8] + b"\0\1\x09\x0a" + b[12:], "label 10 at 3 is none of 0 to 9"),
 ]
 
 
@@ -461,6 +461,7 @@ def tiff_bomb(path, side, tile):
     ("name", "make", "words"),
     [
         ("face.npy", huge_npy, "it has 6048000128 bytes, more than any original"),
+        ("face.npy", lambda path: sparse(path, b"", (1 << 26) + 1), "it has 67108865 bytes, more"),
         ("face.npy", huge_npy_header, "it has 4300000000 bytes, more than any original"),
         ("ica_data.dat", long_line, "it has 400000000 bytes, more than any original"),
         (
