@@ -30,7 +30,7 @@ def main(arguments=None):
         return writeup.main()
 
     from course import batch
-    from course.cases import POINTS
+    from course.judging import POINTS
 
     only = tuple(options.only.split(",")) if options.only else tuple(POINTS)
     if unknown := {key for key in only if key.partition(".")[0] not in POINTS}:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from course import marking, report, sandbox
-from course.cases import POINTS
+from course.judging import POINTS
 
 CHECK_SEED = 0  # its cases are the visible ones
 

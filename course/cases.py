@@ -1,154 +1,30 @@
-"""What is asked, part by part, with its points: calls of a submission's functions, and judges.
+"""What is asked, part by part: calls of a submission's functions, each with its points.
 
-`make_cases(seed)` gives them all. A case is one or more calls in one process, and a judge of what
-came back. Where the right answer is numbers, it is what the textbook answers to the same call, so
-an edited textbook gives the answer of a known mistake (`mistakes.py`). What the course leaves open
-is not asked: the random points are drawn again until no tie, no empty cluster and no close pair of
-eigenvalues is among them, with room for a solution that calculates in float32.
+`make_cases(seed)` gives them all. Where the right answer is numbers, it is what the textbook answers
+to the same call, so an edited textbook gives the answer of a known mistake (`mistakes.py`). What the
+course leaves open is not asked: the random points are drawn again until no tie, no empty cluster and
+no close pair of eigenvalues is among them, with room for a solution that calculates in float32.
 """
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
-from course.sandbox import Limits, Odd
+from course.cases_cvae import cvae_cases
+from course.judging import (
+    CLOSE,
+    POINTS,
+    Verdict,
+    as_array,
+    described,
+    judge_numbers,
+    numbers,
+    same,
+    unit_rng,
+)
+from course.sandbox import Limits
 from data import load_audio, load_faces, load_mandrill, reference
 from textbook import kmeans
-
-POINTS = {"1a": 6, "1d": 10, "3b": 4, "4a": 6, "5c": 12}  # marked here
-MANUAL = {  # marked by a reader
-    "1b": 3, "1c": 1, "1e": 3, "1f": 2, "2a": 3, "2b": 2, "2c": 6, "2d": 6, "2e": 3, "3a": 8,
-    "3c": 3, "3d": 3, "3e": 2, "4b": 4, "5a": 5, "5b": 8,
-}  # fmt: skip
-CODES = {
-    0: "right",
-    2: "an exception",
-    3: "the grader's own fault; it costs you nothing",
-    40: "not implemented",
-    51: "wrong dtype",
-    52: "wrong shape",
-    53: "wrong values",
-    54: "off by a rounding",
-    55: "an input was changed",
-    60: "not good or not fast enough",
-    61: "NaN or infinity",
-    62: "wrong likelihood",
-    70: "out of time",
-    71: "out of memory",
-    72: "the process died",
-    73: "file or function missing",
-}
-CLOSE = 1e-4  # of the largest number of an array: float32 will do
-
-
-class Call(NamedTuple):
-    """One call of a function of the submission.
-
-    `arguments` are values, or a function that makes them of the results so far. `fresh` asks for a
-    new process first.
-    """
-
-    file: str
-    functions: tuple  # accepted names; the last is the textbook's
-    arguments: list | Callable
-    options: dict = {}  # noqa: RUF012 (never changed)
-    limits: Limits = Limits()
-    fresh: bool = False
-
-
-class Verdict(NamedTuple):
-    """How an answer is judged: one of `CODES`, what explains it, a mistake's name if known."""
-
-    code: int
-    detail: str = ""
-    mistake: str | None = None
-    credit: float = 0.0  # of the case's points; 1 where the code is 0
-
-
-class Case(NamedTuple):
-    """Something that is asked."""
-
-    part: str
-    name: str
-    points: float
-    calls: list  # of Call
-    judge: Callable  # (results, right answer) -> Verdict
-    right: Callable | None = None  # textbook module by name -> right answer
-    speed: bool = False  # timed against the textbook
-    untouched: bool = False  # whether the arguments must come back as they were
-    num_components: int | None = None  # how many are judged, in 3b; all if None
-    key: str = ""  # "1a.3" is the third case of 1(a)
-
-
-# Judges
-
-
-def same(answer, right, close=CLOSE):
-    """Judge numbers: a tuple part by part, an array by dtype, shape, NaN and values."""
-    if isinstance(right, tuple):
-        if not isinstance(answer, tuple) or len(answer) != len(right):
-            return Verdict(52, f"{described(answer)} came, and {len(right)} arrays were expected.")
-        verdicts = [same(a, r, close) for a, r in zip(answer, right, strict=True)]
-        return next((verdict for verdict in verdicts if verdict.code), Verdict(0))
-    right, array = np.asarray(right), as_array(answer)
-    if array is None:
-        return Verdict(52, f"{described(answer)} came, and an array {right.shape} was expected.")
-    wanted = "u" if right.dtype == np.uint8 else "fiu"
-    if array.dtype.kind not in wanted or (wanted == "u" and array.dtype != np.uint8):
-        detail = f"dtype {array.dtype} came, and {right.dtype} was expected."
-        mistake = "complex-results" if array.dtype.kind == "c" else None
-        return Verdict(51, detail, mistake)
-    if array.shape != right.shape:
-        return Verdict(52, f"shape {array.shape} came, and {right.shape} was expected.")
-    if not np.isfinite(array).all():
-        return Verdict(61, first_differences(array, right, ~np.isfinite(array)))
-    difference = np.abs(array.astype(np.float64) - right)
-    allowed = 0 if wanted == "u" else close * max(np.abs(right).max(), 1e-12)
-    if difference.max() <= allowed:
-        return Verdict(0)
-    near = 1 if wanted == "u" else 30 * allowed
-    return Verdict(
-        54 if difference.max() <= near else 53,
-        first_differences(array, right, difference > allowed),
-    )
-
-
-def as_array(answer):
-    """Return the answer as an array of numbers, or None."""
-    if isinstance(answer, tuple):
-        try:
-            answer = np.array(answer)
-        except ValueError:
-            return None
-    if isinstance(answer, (int, float)):
-        answer = np.array(answer, dtype=np.float64)
-    return answer if isinstance(answer, np.ndarray) else None
-
-
-def described(answer):
-    if isinstance(answer, tuple):
-        return f"a tuple of {len(answer)}"
-    if isinstance(answer, Odd):
-        return f"a value of type {answer.kind}"
-    return f"an array {answer.shape}" if isinstance(answer, np.ndarray) else repr(answer)
-
-
-def first_differences(array, right, where):
-    """Return in words the first entries that differ."""
-    places = np.argwhere(np.atleast_1d(where))
-    lines = [
-        f"at {list(map(int, place))}: {np.atleast_1d(array)[tuple(place)]:.10g} came, "
-        f"{np.atleast_1d(right)[tuple(place)]:.10g} is right"
-        for place in places[:3]
-    ]
-    more = f", and {len(places) - 3} more" if len(places) > 3 else ""
-    return "; ".join(lines) + f"{more} (of {array.size})."
-
-
-def judge_numbers(results, right, close=CLOSE):
-    return same(results[-1], right, close)
 
 
 def judge_components(results, right, num_components=None):
@@ -181,14 +57,6 @@ def judge_components(results, right, num_components=None):
         return same(ours, U)
     signs = np.where(np.sum(ours * U, axis=0) < 0, -1.0, 1.0)  # (K,)
     return same(ours * signs, U, 1e-3)
-
-
-# Making points
-
-
-def unit_rng(seed, *words):
-    """Return a generator of its own for each case."""
-    return np.random.default_rng([seed, *b" ".join(str(word).encode() for word in words)])
 
 
 def clusters(rng, N, d, K):
@@ -241,49 +109,6 @@ def stretched(seed, N, d, shift=3.0):
 
 def picture(seed, H, W):
     return unit_rng(seed, "picture", H, W).integers(0, 256, size=(H, W, 3)).astype(np.uint8)
-
-
-# The cases
-
-
-def textbook_answer(file, function, arguments, options):
-    """Return the function that asks a textbook, plain or edited, the same."""
-
-    def right(module):
-        book = module(file)
-
-        def value(argument):
-            if isinstance(argument, tuple) and argument[0] == "state":
-                return book.GMMState(*argument[1])
-            if isinstance(argument, tuple):
-                import torch
-
-                return torch.from_numpy(argument[1])
-            return argument
-
-        answer = getattr(book, function)(*map(value, arguments), **options)
-        if hasattr(answer, "detach"):
-            answer = answer.detach().numpy()
-        return tuple(answer) if isinstance(answer, tuple) else answer
-
-    return right
-
-
-def numbers(part, name, points, file, functions, arguments, options=None, **rest):
-    """Return a case whose right answer is the textbook's."""
-    options = options or {}
-    limits = rest.pop("limits", Limits())
-    judge = rest.pop("judge", judge_numbers)
-    right = textbook_answer(file, functions[-1], arguments, options)
-    return Case(
-        part,
-        name,
-        points,
-        [Call(file, functions, arguments, options, limits)],
-        judge,
-        right,
-        **rest,
-    )
 
 
 def kmeans_cases(seed):
@@ -410,10 +235,9 @@ def ica_cases(seed):
 
 def make_cases(seed, parts=tuple(POINTS)):
     """Return the cases of these parts, the same for the same seed."""
-    from course.cases_cvae import cvae_cases
-
-    makers = {"1a": kmeans_cases, "1d": gmm_cases, "3b": pca_cases, "4a": ica_cases,
-              "5c": cvae_cases}  # fmt: skip
+    makers = {
+        "1a": kmeans_cases, "1d": gmm_cases, "3b": pca_cases, "4a": ica_cases, "5c": cvae_cases,
+    }  # fmt: skip
     return [
         case._replace(key=f"{part}.{number}")
         for part in parts

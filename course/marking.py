@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course.cases import CODES, POINTS, Case, Verdict, make_cases
+from course.cases import make_cases
+from course.judging import CODES, POINTS, Case, Verdict
 from course.mistakes import SAYS, edited, recognise
 from course.sandbox import ROOT, Limits, Reply, Sandbox, SubmissionError, unpacked
 

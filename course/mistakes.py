@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course.cases import as_array
+from course.judging import as_array
 
 AGREES = 1e-9  # of the largest number: nine digits are no accident
 AMOUNTS = [10.0**n for n in range(-8, 1)]

@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from course.cases import CODES, MANUAL, POINTS
+from course.judging import CODES, MANUAL, POINTS
 from course.marking import FULL_SPEED, NO_SPEED, told
 from course.sandbox import ROOT, WARNINGS
 

@@ -10,7 +10,7 @@ import pytest
 
 from course import __main__ as command_line
 from course import batch, cases, marking, mistakes
-from course.cases import CODES, MANUAL, POINTS, Verdict
+from course.judging import CODES, MANUAL, POINTS, Verdict
 from course.marking import cases_of, mark, told
 from tests.submissions.mistakes import MISTAKES, write
 
