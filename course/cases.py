@@ -1,9 +1,10 @@
 """What is asked, part by part: calls of a submission's functions, each with its points.
 
-`make_cases(seed)` gives them all. Where the right answer is numbers, it is what the textbook answers
-to the same call, so an edited textbook gives the answer of a known mistake (`mistakes.py`). What the
-course leaves open is not asked: the random points are drawn again until no tie, no empty cluster and
-no close pair of eigenvalues is among them, with room for a solution that calculates in float32.
+`make_cases(seed)` gives them all. Where the right answer is numbers, it is what the textbook
+answers to the same call, so an edited textbook gives the answer of a known mistake (`mistakes.py`).
+What the course leaves open is not asked: the random points are drawn again until no tie, no empty
+cluster and no close pair of eigenvalues is among them, with room for a solution that calculates in
+float32.
 """
 
 import functools
