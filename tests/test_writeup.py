@@ -1,5 +1,7 @@
 """The write-up's pages and PDF, on small notebooks made up here."""
 
+import base64
+import io
 import re
 import shutil
 import subprocess
@@ -9,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
 from course import cover, pages, writeup
 from course.__main__ import main as command_line
@@ -249,6 +252,50 @@ def test_which_data(verdicts, printed, data):
     table = nbformat.v4.new_output("display_data", data={MIME_TYPE: rows})
     notebook = new_notebook(cells=[new_code_cell("x", outputs=[stream, table])])
     assert cover._data(notebook) == data
+
+
+def test_the_cover_shows_one_figure_of_a_problem_its_best_known(small):
+    drawn = [figure("First, of two"), figure("It shows nine eigenfaces"), figure("nine eigenfaces")]
+    cells = [new_markdown_cell("# PCA"), new_code_cell("x", outputs=drawn)]
+    run = small._replace(name="pca", notebook=new_notebook(cells=cells))
+    assert re.findall(r'alt="(.*?)"', cover.cover([run])) == ["It shows nine eigenfaces"]
+    cells = [new_markdown_cell("# PCA"), new_code_cell("x", outputs=[drawn[0], drawn[0]])]
+    run = run._replace(notebook=new_notebook(cells=cells))
+    assert re.findall(r'alt="(.*?)"', cover.cover([run])) == ["First, of two"]
+
+
+def figure(description, width=300):
+    file = io.BytesIO()
+    Image.new("RGB", (width, 10)).save(file, "PNG")
+    return nbformat.v4.new_output(
+        "display_data",
+        data={"image/png": base64.b64encode(file.getvalue()).decode()},
+        metadata={"image/png": {"alt": description}},
+    )
+
+
+def test_a_figures_name_is_short_and_its_width_that_of_matplotlib():
+    cell = new_code_cell("x", outputs=[figure("A B, c d e f g h i j. k", width=330)])
+    notebook = new_notebook(cells=[new_markdown_cell("# T"), cell])
+    assert [one.name for one in pages.figures(notebook, "n")] == ["n-1-a-b-c-d-e-f-g-h.png"]
+    assert 'drawing("figures/n-1-a-b-c-d-e-f-g-h.png", 2.20in, "A B,' in pages.chapter(
+        notebook, "n"
+    )
+    assert 'width="220" height="7"' in pages.page(notebook, "n")
+
+
+def test_only_a_line_by_itself_names_a_player():
+    player = nbformat.v4.new_output(
+        "display_data",
+        data={"text/html": '<audio><source src="data:audio/wav;base64,AA=="></audio>'},
+    )
+    lines = nbformat.v4.new_output("stream", text="one\ntwo\n")
+    notebook = new_notebook(
+        cells=[new_markdown_cell("# T"), new_code_cell("x", outputs=[player, lines, player])]
+    )
+    text = pages.page(notebook, "n")
+    assert re.findall(r'aria-label="(.*?)"', text) == ["sound", "sound"]
+    assert "one\ntwo</pre>" in text
 
 
 def test_rows_are_in_the_problem_sets_order(small):
