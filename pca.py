@@ -203,7 +203,7 @@ def _centred_and_scaled(data: np.ndarray) -> tuple[np.ndarray, int]:
 
     The exponent is 0 unless squares would overflow or vanish; dividing by a power of two is exact.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is caught below
+    with np.errstate(over="ignore", invalid="ignore"):
         # Taking off one of the points first makes a constant column exactly zero, and leaves the
         # mean of data far from the origin less to round.
         X = np.subtract(data, data[0], dtype=np.float64)  # (N, d)
@@ -211,6 +211,7 @@ def _centred_and_scaled(data: np.ndarray) -> tuple[np.ndarray, int]:
         size = np.linalg.norm(X)
     if 1e-100 < size < 1e100:
         return X, 0
+    _finite("data", data)  # NaN and infinity survive in the norm, so this is early enough to look
     largest = np.abs(_no_overflow("the spread of data", X)).max()
     exponent = math.frexp(largest)[1]
     return np.ldexp(X, -exponent), exponent
@@ -268,7 +269,10 @@ def _no_overflow(what: str, array: np.ndarray) -> np.ndarray:
 
 
 def _check_points(value: ArrayLike) -> np.ndarray:
-    data = _finite("data", value)
+    """Return the data as points (N, d), whose numbers `_centred_and_scaled` will check."""
+    data = _real_array("data", value)
+    if data.size == 0:
+        _finite("data", data)  # which says so
     if data.ndim != 2:
         raise ValueError(
             f"data must have shape (N, d), one point a row, got {data.shape}; "

@@ -56,6 +56,17 @@ def test_every_route_takes_the_textbooks_steps(route, m):
     np.testing.assert_allclose(ica.ica(X, learning_rates=rates), expected, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("name", PASSES)
+def test_every_route_steps_from_any_matrix(name):
+    rng = np.random.default_rng(7)
+    for m in (2, 3, 6):
+        W = expected = rng.normal(size=(m, m))
+        X = rng.normal(size=(4, m))
+        for x in X:
+            expected = expected + 0.03 * textbook.ica.filter_grad(x, expected)
+        np.testing.assert_allclose(PASSES[name]()(W, X, 0.03), expected, rtol=1e-9)
+
+
 @short
 def test_ica_pivots(route):
     # The first step gives W a diagonal of exact zeros: 1 + (1 - 65) / 64, since tanh(65 / 2) = 1.

@@ -480,7 +480,7 @@ MISTAKES = {
     ),
     "one number for the eigenvalues": (
         lambda: pca.num_components_for(3.0, 0.95),
-        (ValueError, r"eigenvalues must be .* descending, of shape \(L,\).*got 3. \(\)"),
+        (ValueError, r"eigenvalues must be .* descending, of shape \(L,\).*got \[3.\], shape \(\)"),
     ),
     "arguments swapped": (
         lambda: pca.num_components_for(0.95, np.arange(9.0)[::-1]),
