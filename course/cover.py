@@ -96,13 +96,12 @@ def paper(runs):
 
 def summary(rows):
     """Say in a sentence how our numbers compare with the reference."""
-    counts = Counter(row.verdict for row in rows)
-    words = {"agrees": "agree", "DIFFERS": "differ"}
-    found = [
-        f"{count} {words.get(verdict) or verdict.replace(', not', ': not')}"
-        for verdict, count in counts.items()
-    ]
-    return f"Of {len(rows)} reference numbers, {', '.join(found) or 'none'}."
+    found = []
+    for verdict, count in Counter(row.verdict for row in rows).items():
+        reason, comma, _ = verdict.partition(", not compared")
+        words = {"agrees": "agree", "DIFFERS": "differ"}.get(verdict, verdict)
+        found.append(f"{count} {f'not compared ({reason})' if comma else words}")
+    return f"Of {len(rows)} reference numbers, {', '.join(found)}." if rows else "No numbers came."
 
 
 def errata():

@@ -214,8 +214,8 @@ def test_summary_counts_verdicts():
     rows = [row, row, row._replace(verdict="DIFFERS")]
     assert cover.summary(rows) == "Of 3 reference numbers, 2 agree, 1 differ."
     rows = [row._replace(verdict="stand-in data, not compared")]
-    assert cover.summary(rows) == "Of 1 reference numbers, 1 stand-in data: not compared."
-    assert cover.summary([]) == "Of 0 reference numbers, none."
+    assert cover.summary(rows) == "Of 1 reference numbers, 1 not compared (stand-in data)."
+    assert cover.summary([]) == "No numbers came."
 
 
 def test_the_errata_are_the_readmes(published):
