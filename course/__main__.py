@@ -40,6 +40,9 @@ def main(arguments=None):
     paths = [options.folder] if options.command == "check" else options.submissions
     if missing := [path for path in paths if not Path(path).exists()]:
         parser.error(f"{missing[0]} is not there")
+    names = [batch.name_of(path) for path in paths]
+    if twice := {name for name in names if names.count(name) > 1}:
+        parser.error(f"several submissions are named {sorted(twice)[0]}; their results would mix")
     if options.command == "check":
         return batch.check(options.folder, only=only, jobs=options.jobs)
     return batch.grade(

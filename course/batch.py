@@ -10,6 +10,12 @@ from course.judging import POINTS
 CHECK_SEED = 0  # its cases are the visible ones
 
 
+def name_of(submission):
+    """Return the name that a submission's results go by: its folder's, or its zip's."""
+    path = Path(submission).resolve()
+    return path.name if path.is_dir() else path.stem
+
+
 def digest(folder):
     """Return the SHA-256 of the files below a folder, names included."""
     total = hashlib.sha256()
@@ -43,7 +49,7 @@ def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
         start = time.perf_counter()
         command = f"grade {submission} --out {out} --seed {seed}"
         record = graded(submission, command, seed=seed, level=level, only=only, jobs=jobs)
-        name = Path(submission).resolve().stem
+        name = name_of(submission)
         report.write(Path(out) / name, name, record)
         faults = sum(test["extra_data"]["code"] == 3 for test in record["tests"])
         failed += faults > 0

@@ -43,6 +43,7 @@ MAX_FILES, MAX_BYTES = 2000, 200 << 20  # of a submission, unpacked
 MAX_SCRATCH = 256 << 20  # bytes of files that a submission may write
 MAX_HEADER = 1 << 16
 MAX_ANSWER = 1 << 28  # bytes of arrays in one answer
+IMPORT_SECONDS = 20.0  # of processor time, to import a file and what it needs
 PATIENCE = 1.0  # times every limit of time; the tests have less
 POLL = 0.02  # seconds between two looks at memory and time
 MARK = "COURSEWORK_SANDBOX"  # in the environment of all that a child starts
@@ -329,7 +330,7 @@ class Sandbox:
         files = [_npy(array) for array in blobs]
         line = json.dumps({**request, "sizes": [len(file) for file in files]})
         try:
-            self._watch = _Watch(self, Limits(60.0, limits.memory))  # for the imports
+            self._watch = _Watch(self, limits._replace(seconds=IMPORT_SECONDS))
             self._write(line.encode() + b"\n" + b"".join(files))
             header, values = self._read()
             if header["status"] == "ready":
