@@ -408,6 +408,7 @@ def test_a_failure_leaves_no_stale_page_and_is_named_on_the_cover(broken, capsys
     assert re.search(r"(?m)^good\.ipynb ran in \d+ s$", printed)
     assert re.search(r"(?m)^broken\.ipynb FAILED after \d+ s$", printed)
     assert "ZeroDivisionError" in printed
+    assert printed.count("x = 1") == 0  # the cell that failed, and no other
 
 
 def test_all_well_is_status_0_and_a_difference_is_1(small, checkout, capsys, monkeypatch):
@@ -433,6 +434,15 @@ def test_a_slow_cell_is_named(checkout):
     nbformat.write(new_notebook(cells=cells), checkout / "slow.ipynb")
     with pytest.raises(writeup.NotebookError, match=r"slow\.ipynb, cell 2 of 2"):
         writeup.execute(checkout / "slow.ipynb", cell_time_limit=2, folder=checkout)
+
+
+def test_a_cell_that_kills_its_kernel_is_named(checkout):
+    cells = [new_markdown_cell("# Dead"), new_code_cell("import os; os._exit(1)")]
+    nbformat.write(new_notebook(cells=cells), checkout / "dead.ipynb")
+    with pytest.raises(
+        writeup.NotebookError, match=r"dead\.ipynb, cell 2 of 2:\n\nimport os; os\."
+    ):
+        writeup.execute(checkout / "dead.ipynb", folder=checkout)
 
 
 def test_command_line(monkeypatch, capsys):
