@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.loaders import folders
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -16,8 +18,7 @@ def originals():
 
     With COURSEWORK_REQUIRE_ORIGINALS set, as in CI, a missing original is a failure instead.
     """
-    named = os.environ.get("COURSEWORK_DATA")
-    folder = Path(named).resolve() if named else ROOT / "data"
+    folder = folders()[0]
     names = ("mandrill-small.tiff", "mandrill-large.tiff", "face.npy", "ica_data.dat", "MNIST/raw")
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
