@@ -60,7 +60,9 @@ def pca(
             f"data has N = {N} point(s), but a covariance normalised by N - ddof with ddof = "
             f"{ddof} needs at least {ddof + 1}; give more points, or a smaller ddof."
         )
-    K = min(N, d) if num_components is None else _check_num_components(num_components, d)
+    K = min(N, d) if num_components is None else _check_num_components(num_components)
+    if K > d:
+        raise ValueError(f"num_components must be 1 to {d}, the columns of data, got {K}.")
 
     X, exponent = _centred_and_scaled(data)  # (N, d)
     if d <= N:
@@ -131,10 +133,10 @@ def project(data: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     -------
     ndarray, shape (..., K)
     """
-    data, U, mean = _finite("data", data), _check_components(U), _finite("mean", mean)
-    _check_fit("data", data, "d", U, mean)
+    data = _finite("data", data)
+    U, mean = _check_components("data", data, "d", U, mean)
     with np.errstate(over="ignore", invalid="ignore"):
-        scores = (data - mean.astype(np.float64)) @ U.astype(np.float64)  # (..., K)
+        scores = (data - mean) @ U  # (..., K)
         return _no_overflow("a score", scores.astype(_result_dtype(data)))
 
 
@@ -154,8 +156,8 @@ def reconstruct(scores: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     -------
     ndarray, shape (..., d)
     """
-    scores, U, mean = _finite("scores", scores), _check_components(U), _finite("mean", mean)
-    _check_fit("scores", scores, "K", U, mean)
+    scores = _finite("scores", scores)
+    U, mean = _check_components("scores", scores, "K", U, mean)
     with np.errstate(over="ignore", invalid="ignore"):
         points = scores.astype(np.float64) @ U.T + mean  # (..., d)
         return _no_overflow("a coordinate", points.astype(_result_dtype(scores)))
@@ -177,8 +179,8 @@ def distortion(data: ArrayLike, U: ArrayLike) -> float:
         ``1/N sum_n ||x_n - U U^T x_n||^2``, in the data's unit squared. For the first K components
         this is the sum of the other eigenvalues, eq. (11), if those have ``ddof=0``.
     """
-    data, U = _check_points(data), _check_components(U).astype(np.float64)
-    _check_fit("data", data, "d", U)
+    data = _check_points(data)
+    U, _ = _check_components("data", data, "d", U)
     _check_orthonormal(U)
     X, exponent = _centred_and_scaled(data)  # (N, d)
     X -= (X @ U) @ U.T
@@ -281,18 +283,15 @@ def _check_points(value: ArrayLike) -> np.ndarray:
     return data
 
 
-def _check_components(value: ArrayLike) -> np.ndarray:
-    U = _finite("U", value)
+def _check_components(
+    name: str, array: np.ndarray, symbol: str, U: ArrayLike, mean: ArrayLike | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return U and the mean in float64, once they fit the array, whose last axis is U's d or K."""
+    U = _finite("U", U).astype(np.float64)
     if U.ndim != 2:
         raise ValueError(f"U must have shape (d, K), components in columns, got {U.shape}.")
-    return U
-
-
-def _check_fit(
-    name: str, array: np.ndarray, symbol: str, U: np.ndarray, mean: np.ndarray | None = None
-) -> None:
-    """Raise unless U fits the mean and the array, whose last axis is U's d or K."""
-    if mean is not None and mean.shape != (len(U),):
+    mean = np.zeros(len(U)) if mean is None else _finite("mean", mean).astype(np.float64)
+    if mean.shape != (len(U),):
         raise ValueError(
             f"mean must have shape ({len(U)},) to fit U {U.shape}, components in columns, got "
             f"{mean.shape}{'; transpose U' if mean.shape == U.shape[1:] else ''}."
@@ -303,6 +302,7 @@ def _check_fit(
             f"{name} must have {symbol} = {width} columns to fit U (d, K) = {U.shape}, got shape "
             f"{array.shape}; flatten each point to a row, or transpose."
         )
+    return U, mean
 
 
 def _check_orthonormal(U: np.ndarray) -> None:
@@ -315,16 +315,13 @@ def _check_orthonormal(U: np.ndarray) -> None:
         )
 
 
-def _check_num_components(value: int, d: int) -> int:
+def _check_num_components(value: int) -> int:
     if isinstance(value, (float, np.floating)):
         raise TypeError(
             f"num_components must be an integer, got {value!r}; "
             "num_components_for tells how many keep a fraction of the variance."
         )
-    K = _check_count("num_components", value, 1)
-    if K > d:
-        raise ValueError(f"num_components must be 1 to {d}, the columns of data, got {K}.")
-    return K
+    return _check_count("num_components", value, 1)
 
 
 def _real_array(name: str, value: ArrayLike) -> np.ndarray:

@@ -106,24 +106,11 @@ def test_faces_are_rebuilt_to_the_variance_kept(implementation, faces, eigenface
     assert np.mean(np.sum((faces - rebuilt) ** 2, axis=1)) == pytest.approx(left_out, rel=1e-10)
 
 
-def test_faces_eigenfaces_are_orthonormal(eigenfaces):
-    U, _ = eigenfaces
-    np.testing.assert_allclose(U.T @ U, np.eye(2016), atol=1e-10)
-
-
 def test_a_few_eigenfaces_are_the_first_ones(faces, eigenfaces):
     few, some = pca.pca(faces, num_components=20)  # large enough for SciPy's solver
     U, eigenvalues = eigenfaces
     np.testing.assert_allclose(few, U[:, :20], atol=1e-9)
     np.testing.assert_allclose(some, eigenvalues[:20], rtol=1e-12)
-
-
-def test_few_faces_take_the_wide_route_to_the_same_answer(faces):
-    few = faces[::60].astype(float)  # (41, 2016)
-    U, eigenvalues = pca.pca(few, num_components=10)
-    sklearn = PCA(10, svd_solver="full").fit(few)
-    np.testing.assert_allclose(eigenvalues, sklearn.explained_variance_, rtol=1e-10)
-    np.testing.assert_allclose(np.abs(sklearn.components_ @ U), np.eye(10), atol=1e-9)
 
 
 # The definition
@@ -337,13 +324,6 @@ def test_one_point_is_projected_as_among_many(implementation):
     np.testing.assert_allclose(implementation.reconstruct(scores[3], U, mean), rebuilt[3])
 
 
-def test_scores_are_uncorrelated_with_the_eigenvalues_as_variances(implementation):
-    data = DATA["tall"]
-    U, eigenvalues = implementation.pca(data)
-    scores = implementation.project(data, U, data.mean(axis=0))
-    np.testing.assert_allclose(np.cov(scores.T), np.diag(eigenvalues), atol=1e-12 * eigenvalues[0])
-
-
 # How many components
 
 
@@ -453,47 +433,25 @@ def test_one_point():
 TALL = DATA["tall"]
 MEAN = TALL.mean(axis=0)
 FRAME = pca.pca(TALL, num_components=2)[0]  # (6, 2)
-MISTAKES = {
-    "a fraction for a count": (
-        lambda: pca.pca(TALL, num_components=0.95),
-        (TypeError, "num_components must be an integer, got 0.95; num_components_for"),
-    ),
-    "one component too many": (
-        lambda: pca.pca(TALL, num_components=7),
-        (ValueError, "num_components must be 1 to 6, the columns of data, got 7"),
-    ),
-    "components in rows": (
-        lambda: pca.project(TALL, FRAME.T, MEAN),
-        (ValueError, r"mean must have shape \(2,\) to fit U \(2, 6\).*got \(6,\); transpose U"),
-    ),
-    "pictures instead of rows": (
-        lambda: pca.project(TALL.reshape(-1, 2, 3), FRAME, MEAN),
-        (ValueError, r"data must have d = 6 columns.*\(50, 2, 3\); flatten each point"),
-    ),
-    "no orthonormal columns": (
-        lambda: pca.distortion(TALL, 2 * FRAME),
-        (ValueError, "U must have orthonormal columns, but .* off by up to 3; pass components"),
-    ),
-    "huge components": (
-        lambda: pca.distortion(TALL, 1e308 * FRAME),
-        (ValueError, "U must have orthonormal columns, but .* off by up to inf"),
-    ),
-    "one number for the eigenvalues": (
-        lambda: pca.num_components_for(3.0, 0.95),
-        (ValueError, r"eigenvalues must be .* descending, of shape \(L,\).*got \[3.\], shape \(\)"),
-    ),
-    "arguments swapped": (
-        lambda: pca.num_components_for(0.95, np.arange(9.0)[::-1]),
-        (ValueError, r"fraction must be one number above 0 and at most 1, got array\(\[8"),
-    ),
-}
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_explained(mistake):
-    call, (error, words) = MISTAKES[mistake]
-    with pytest.raises(error, match=words):
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: pca.pca(TALL, num_components=0.95), "integer, got 0.95; num_components_for"),
+        (lambda: pca.pca(TALL, num_components=7), "num_components must be 1 to 6, .* got 7"),
+        (lambda: pca.project(TALL, FRAME.T, MEAN), r"mean .*fit U \(2, 6\).*\(6,\); transpose U"),
+        (lambda: pca.project(TALL, FRAME, MEAN[0]), r"mean .*\(6,\) to fit .*, got \(\)\.$"),
+        (lambda: pca.project(TALL.reshape(-1, 2, 3), FRAME, MEAN), r"data .*\(50, 2, 3\); flatten"),
+        (lambda: pca.distortion(TALL, 2 * FRAME), "U must have orthonormal .* up to 3; pass"),
+        (lambda: pca.distortion(TALL, 1e308 * FRAME), "U must have orthonormal .* up to inf"),
+        (lambda: pca.num_components_for(3.0, 0.95), r"eigenvalues .*\(L,\).* \[3.\], shape \(\)"),
+        (lambda: pca.num_components_for(0.95, [9.0, 8.0]), r"fraction .* got \[9.0, 8.0\]"),
+    ],
+)
+def test_a_mistake_is_explained(call, words):
+    with pytest.raises((TypeError, ValueError), match=words):
         call()
 
 
