@@ -242,10 +242,9 @@ def amari_distance(W: ArrayLike, A: ArrayLike) -> float:
 
     Parameters
     ----------
-    W : array_like, shape (m, m)
-        An unmixing matrix, one source a row. Not singular.
-    A : array_like, shape (m, m)
-        A mixing matrix, one source a column. To compare with an unmixing matrix, pass its inverse.
+    W, A : array_like, shape (m, m)
+        An unmixing matrix, one source a row, and a mixing matrix, one source a column; neither
+        singular. To compare two unmixing matrices, pass the inverse of one.
 
     Returns
     -------
@@ -317,10 +316,7 @@ def _compiled_pass() -> Callable:
 
 
 def _pass_in_loops(W: np.ndarray, X: np.ndarray, learning_rate: float) -> np.ndarray:
-    """Do what `_pass_in_numpy` does in scalar loops, which numba compiles in a second.
-
-    (With array expressions instead, compiling takes several times as long.)
-    """
+    """Do what `_pass_in_numpy` does in scalar loops: arrays take numba several times as long."""
     m = len(W)
     W = W.copy()
     A = np.empty((m, 2 * m))
@@ -418,7 +414,7 @@ def _check_result(X: np.ndarray, W: np.ndarray, rates: list[float]) -> None:
         )
     Y = _unmix(X, W)  # (T, m)
     slopes = np.tanh(Y / 2)  # (T, m), 2 g(y) - 1
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         products = slopes.T @ Y / len(Y)  # (m, m)
         gradient = np.eye(len(W)) - products  # the mean of filter_grad times W^T; 0 at a maximum
         curvatures = ((1 - slopes**2) / 2).mean(axis=0)  # (m,)
