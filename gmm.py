@@ -112,7 +112,7 @@ def train_gmm(
     by_formulas, on_products = _costs(K, d, N)
     take_step = _step_on_products if on_products < by_formulas else _step
 
-    watched = verbose or callback is not None  # the last state is then judged as well
+    watched = bool(verbose) or callback is not None  # the last state is then judged as well
     with _workers(min(by_formulas, on_products) >= _WORTH_SHARING) as team:
         for iteration in range(num_iterations + watched):
             new, log_lik = take_step(points, state, A, ridge, team)
@@ -124,8 +124,9 @@ def train_gmm(
                     break
             if iteration == num_iterations:
                 break
-            _check_no_collapse(new.sigma, rounding)
-            state, A = new, _whiteners(new.sigma)
+            L = _factors(new.sigma)
+            _check_no_collapse(L, new.sigma, rounding)
+            state, A = new, np.linalg.inv(L)
     return _in_dtype(state._replace(mu=state.mu + centre), A, dtype)
 
 
@@ -141,8 +142,8 @@ def _e_step(points, state, A, run=map):
     gamma = np.empty((len(A), points.shape[1]))  # (K, N)
 
     def fill(block):
-        gamma[:, block] = _log_joint(points[:, block], state, A)
-        return _normalise(gamma[:, block]).sum()
+        gamma[:, block], log_p = _normalise(_log_joint(points[:, block], state, A))
+        return log_p.sum()
 
     blocks = _cache_blocks(points.shape[1], len(points) + len(A))
     return gamma, float(sum(run(fill, blocks)))
@@ -217,7 +218,7 @@ def log_likelihood(data: ArrayLike, state: GMMState) -> float:
     float
     """
     blocks = _log_joint_blocks(*_check_data_and_state("data", data, "state", state))
-    return float(sum(_normalise(log_joint).sum() for log_joint in blocks))
+    return float(sum(_normalise(log_joint)[1].sum() for log_joint in blocks))
 
 
 def predict(data: ArrayLike, state: GMMState) -> np.ndarray:
@@ -253,7 +254,7 @@ def compress_image(image: ArrayLike, gmm_model: GMMState) -> np.ndarray:
     Warns
     -----
     UserWarning
-        If the image looks scaled from 0 to 1.
+        If the image or the means look scaled from 0 to 1.
     """
     _check_is_state("gmm_model", gmm_model)
     image = _finite("image", image)
@@ -262,10 +263,11 @@ def compress_image(image: ArrayLike, gmm_model: GMMState) -> np.ndarray:
             f"image must have shape (H, W, d), got {image.shape}; give a grey picture a last axis "
             "with image[..., None], and several pictures one at a time."
         )
-    _warn_if_scaled("image", image)
     pixels, state = _check_data_and_state(
         "image", image.reshape(-1, image.shape[-1]), "gmm_model", gmm_model
     )
+    if not _warn_if_scaled("image", image) and image.max() > 1:
+        _warn_if_scaled("gmm_model.mu", state.mu)
     palette = np.rint(state.mu).clip(0, 255).astype(np.uint8)  # (K, d)
     return palette[predict(pixels, state)].reshape(image.shape)  # (H, W, d)
 
@@ -304,7 +306,7 @@ def _log_scale(A):
 
 
 def _normalise(log_joint):
-    """Turn log joint densities (K, B) into responsibilities in place; return log p(x), (B,)."""
+    """Return responsibilities (K, B), in place of the log joint densities, and log p(x), (B,)."""
     top = log_joint.max(axis=0)  # (B,), taken out so that nothing underflows
     if not np.isfinite(top).all():
         raise ValueError(
@@ -315,12 +317,27 @@ def _normalise(log_joint):
     np.exp(log_joint, out=log_joint)
     total = log_joint.sum(axis=0)  # (B,)
     log_joint /= total
-    return top + np.log(total)
+    return log_joint, top + np.log(total)
 
 
 def _whiteners(sigma):
     """Return A (K, d, d) with ``A_k Sigma_k A_k^T = I``: the inverse Cholesky factors."""
-    return np.linalg.inv(np.linalg.cholesky(sigma))
+    return np.linalg.inv(_factors(sigma))
+
+
+def _factors(sigma):
+    """Return the Cholesky factors (K, d, d); zeros where there is none."""
+    try:
+        return np.linalg.cholesky(sigma)
+    except np.linalg.LinAlgError:  # it does not say which of them has none
+        if len(sigma) == 1:
+            return np.zeros_like(sigma)
+        return np.concatenate([_factors(covariance[None]) for covariance in sigma])
+
+
+def _pivots(L):
+    """Return the squared diagonals (K, d): the variance that each coordinate adds to the last."""
+    return np.diagonal(L, axis1=1, axis2=2) ** 2
 
 
 # -- What makes it fast ----------------------------------------------------------------------------
@@ -364,7 +381,7 @@ def _step_on_products(points, state, A, ridge, team):
     """Do as `_step` does, on products of coordinates."""
     d, N = points.shape
     narrowest = np.einsum("dn,dn->d", points, points) / N / _MAX_SPREAD  # (d,), a variance
-    if not np.all(_pivots(state.sigma) > narrowest):
+    if not np.all(_pivots(_factors(state.sigma)) > narrowest):
         return _step(points, state, A, ridge, team)
 
     i, j = _pairs(d)
@@ -379,8 +396,9 @@ def _step_on_products(points, state, A, ridge, team):
         for block in _cache_blocks(part.shape[1], sum(W.shape)):
             f = _features(part[:, block])  # (F, B)
             with np.errstate(invalid="ignore"):  # BLAS multiplies -inf by the zeros of its padding
-                gamma = W @ f  # (K, B)
-            log_lik += _normalise(gamma).sum()
+                log_joint = W @ f  # (K, B)
+            gamma, log_p = _normalise(log_joint)
+            log_lik += log_p.sum()
             sums += gamma @ f.T
         return sums, log_lik
 
@@ -396,7 +414,7 @@ def _step_on_products(points, state, A, ridge, team):
     moments = means[:, d + 1 :] - m[:, i] * m[:, j]
     sigma[alive[:, None], i, j] = sigma[alive[:, None], j, i] = moments
     sigma[alive] += ridge
-    if not np.all(_pivots(sigma) > narrowest):
+    if not np.all(_pivots(_factors(sigma)) > narrowest):
         return _step(points, state, A, ridge, team)
     return GMMState(N_k / N, mu, sigma), float(log_lik)
 
@@ -457,21 +475,11 @@ def _blas():
 # -- Checks ----------------------------------------------------------------------------------------
 
 
-def _pivots(sigma):
-    """Return the squared diagonals (K, d) of the Cholesky factors; zeros where there is none."""
-    try:
-        return np.diagonal(np.linalg.cholesky(sigma), axis1=1, axis2=2) ** 2
-    except np.linalg.LinAlgError:  # it does not say which of them has none
-        if len(sigma) == 1:
-            return np.zeros(sigma.shape[:2])
-        return np.concatenate([_pivots(covariance[None]) for covariance in sigma])
-
-
-def _check_no_collapse(sigma, rounding):
+def _check_no_collapse(L, sigma, rounding):
     """Refuse a covariance that is singular but for the rounding errors (d,) of the data."""
     variances = np.diagonal(sigma, axis1=1, axis2=2)  # (K, d)
     limit = np.maximum(rounding**2, 16 * len(rounding) * _EPS * variances)  # (K, d)
-    flat = ~np.all(_pivots(sigma) > np.maximum(limit, np.finfo(np.float64).tiny), axis=1)  # (K,)
+    flat = ~np.all(_pivots(L) > np.maximum(limit, np.finfo(np.float64).tiny), axis=1)  # (K,)
     if flat.any():
         raise ValueError(
             f"component {flat.argmax()} has collapsed: its covariance is singular, since its "
@@ -566,13 +574,13 @@ def _check_gaussians(prefix, data, mu, sigma):
     _check_squares(mu_name, mu)
     if sigma.shape != (len(mu), d, d):
         raise ValueError(
-            f"{sigma_name} must have shape {(len(mu), d, d)}, got {sigma.shape}; np.stack([S] * K) "
-            "repeats a covariance S, and np.diag makes one of variances."
+            f"{sigma_name} must have shape {(len(mu), d, d)}, got {sigma.shape}, for the rows of "
+            f"{mu_name}; np.stack([S] * K) repeats a covariance, np.diag makes one of variances."
         )
     widths = np.sqrt(np.abs(np.diagonal(sigma, axis1=1, axis2=2)))  # (K, d)
     asymmetry = np.abs(sigma - sigma.swapaxes(1, 2))  # (K, d, d)
     skew = np.any(asymmetry > 1e-6 * widths[:, :, None] * widths[:, None], axis=(1, 2))  # (K,)
-    bad = skew | ~np.all(_pivots(sigma) > 0, axis=1)  # (K,)
+    bad = skew | ~np.all(_pivots(_factors(sigma)) > 0, axis=1)  # (K,)
     if bad.any():
         k = bad.argmax()
         remedy = "pass (S + S.T) / 2" if skew[k] else "add a small multiple of np.eye(d)"

@@ -375,7 +375,9 @@ def test_symmetry_is_judged_in_the_units_of_the_data(units):
     nearly = good + [[0, 5e-7], [0, 0]]  # rounding to float32 may do this
     gmm.log_density([[0, 0]], [[0, 0]], [D @ nearly @ D])
     for bad in (skew, good + [[0, 5e-6], [0, 0]]):
-        with pytest.raises(ValueError, match=r"sigma\[0\] must be symmetric(?s:.*)\(S \+ S\.T\) / 2"):
+        with pytest.raises(
+            ValueError, match=r"sigma\[0\] must be symmetric(?s:.*)\(S \+ S\.T\) / 2"
+        ):
             gmm.log_density([[0, 0]], [[0, 0]], [D @ bad @ D])
 
 
