@@ -1,1 +1,1 @@
-"""The speed comparisons: `python -m benchmarks [kmeans gmm pca ica cvae growth memory]`."""
+"""The speed comparisons: `python -m benchmarks [NAME ...]`; README.md says what is measured."""

@@ -5,83 +5,75 @@ import contextlib
 import os
 import platform
 import sys
-import time
 import warnings
+from importlib import metadata
 from pathlib import Path
 
-from benchmarks import memory
-
 RESULTS = Path(__file__).resolve().parent / "results"
-NAMES = ("memory", "kmeans", "gmm", "pca", "ica", "growth", "cvae")
+NAMES = ("memory", "first", "kmeans", "gmm", "gda", "pca", "ica", "grid", "growth", "cvae")
 MEMORY_LIMIT = 1024  # MiB
-HEAD = ["work", "ours", "opponent", "ratio", "without numba", "fastest runs", "apart", "aim", "met"]
+HEAD = ["work", "ours", "opponent", "ratio", "textbook", "without numba", "fastest runs"]
+HEAD += ["apart", "aim", "met"]
 
 
-def compare(case, without_numba):
-    """Return a row of the table: after one warm-up each, all take turns, and medians count."""
-    import numpy as np
+def compare(case):
+    """Return the row of a case: all its runs take turns, and medians count."""
+    from benchmarks.timing import medians, readable, take_turns
 
-    def ours_without_numba():
-        with without_numba():
-            return case.ours()
-
-    runs = {"ours": case.ours, **case.opponents}
-    if case.uses_numba:
-        runs["without numba"] = ours_without_numba
-    times = {name: [] for name in runs}
-    for turn in range(case.repeats + 1):
-        answers = {}
-        for name, run in runs.items():
-            start = time.perf_counter()
-            answers[name] = run()
-            if turn > 0:
-                times[name].append(time.perf_counter() - start)
-    median = {name: float(np.median(values)) for name, values in times.items()}
-    best = min(case.opponents, key=median.get)
-    ratio = median[best] / median["ours"]
-    fastest = f"{min(times[best]) / min(times['ours']):.2f}x"
-    met, second, aim = ratio >= case.aim, "no numba in it", f"{case.aim:.2g}x"
-    if case.uses_numba:
-        other = median[best] / median["without numba"]
-        met, second = met and other >= case.aim_without_numba, f"{other:.2f}x"
+    times, answers = take_turns(case.runs, case.repeats, warm_up=case.warm_up)
+    if case.timed_inside:
+        times = answers
+    seconds = medians(times)
+    ours = seconds["ours"]
+    opponents = seconds.keys() - {"ours", "textbook", "without numba"}
+    best = min(opponents, key=seconds.get, default="textbook")
+    apart, met = case.judge(answers["ours"], answers[best])
+    ratio, aim = seconds[best] / ours, f"{case.aim:g}x"
+    plain = numbaless = ""
+    if "textbook" in seconds:
+        plain = f"{readable(seconds['textbook'])}, {seconds['textbook'] / ours:.2f}x"
+    if "without numba" in seconds:
+        ratio_without = seconds[best] / seconds["without numba"]
+        numbaless = f"{ratio_without:.2f}x"
+        met = met and ratio_without >= case.aim_without_numba
     if case.aim_without_numba:
-        aim += f", {case.aim_without_numba:.2g}x without"
-    apart = f"{case.apart(answers['ours'], answers[best]):.0e}"
-    opponent = f"{milliseconds(median[best])} ({best})"
-    ours = milliseconds(median["ours"])
-    return [case.work, ours, opponent, f"{ratio:.2f}x", second, fastest, apart, aim, yes(met)]
+        aim += f", {case.aim_without_numba:g}x without"
+    return [
+        case.work, readable(ours), f"{readable(seconds[best])} ({best})", f"{ratio:.2f}x", plain,
+        numbaless, f"{min(times[best]) / min(times['ours']):.2f}x", apart, aim,
+        yes(met and ratio >= case.aim),
+    ]  # fmt: skip
 
 
-def compare_cvae():
-    """Return the row of the CVAE: three runs each in turn, without a warm-up."""
+def compare_grid(name):
+    """Return the row of a module's grid, and its worst cells in words."""
     import numpy as np
 
-    from benchmarks import bench_cvae
+    from benchmarks import grid
+    from benchmarks.timing import readable
 
-    results = bench_cvae.measure()
-    usual, ours = results["usual loop"], results["cvae.fit"]
-    seconds = [float(np.median(result["seconds"])) for result in (ours, usual)]
-    nats = [float(np.median(result["nats"])) for result in (ours, usual)]
-    ratio = seconds[1] / seconds[0]
-    fastest = min(usual["seconds"]) / min(ours["seconds"])
-    return [
-        "cvae: 10 epochs of 10,000, 3 runs", milliseconds(seconds[0]),
-        f"{milliseconds(seconds[1])} (usual loop)", f"{ratio:.2f}x", "no numba in it",
-        f"{fastest:.2f}x", f"{nats[0]:.2f} against {nats[1]:.2f} nats", "2x, no more nats",
-        yes(ratio >= 2 and nats[0] <= nats[1]),
-    ]  # fmt: skip
+    cells = grid.measure(name)
+    slow = sum(grid.excess(ours, theirs) > 1 for _, ours, theirs in cells)
+    ratio = np.median([theirs / ours for _, ours, theirs in cells])
+    worst = sorted(cells, key=lambda cell: grid.excess(*cell[1:]), reverse=True)[:5]
+    words = "; ".join(
+        f"{' x '.join(map(str, size))}: {readable(ours)} against {readable(theirs)}"
+        for size, ours, theirs in worst
+    )
+    work = f"{name}: {len(cells)} sizes, {slow} slower than the textbook"
+    limit = "none above 1.2 x textbook + 0.3 ms"
+    row = [work, "", "", f"{ratio:.2f}x", "", "", "", "", limit, yes(slow == 0)]
+    return row, f"Nearest to the limit, or furthest above it, of {name}: {words}."
 
 
 def compare_memory(name):
     """Return the row of a clustering's peak memory."""
+    from benchmarks import memory
+
     mib = memory.measure(name)
     work = f"train_{name}: {memory.N} x 3, K = {memory.K}, peak memory above the input"
     limit = f"below {MEMORY_LIMIT} MiB"
-    return [work, f"{mib:.0f} MiB", "", "", "", "", "", limit, yes(mib < MEMORY_LIMIT)]
-
-
-def milliseconds(seconds):
-    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return [work, f"{mib:.0f} MiB", "", "", "", "", "", "", limit, yes(mib < MEMORY_LIMIT)]
 
 
 def yes(met):
@@ -94,10 +86,10 @@ def markdown(row):
 
 def machine(num_threads):
     """Return the kind of machine and the versions, in words."""
-    from importlib.metadata import version
-
-    packages = ("numpy", "scikit-learn", "numba", "torch")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    versions = []
+    for name in ("numpy", "scikit-learn", "scikit-learn-intelex", "numba", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions.append(f"{name} {metadata.version(name)}")
     model = platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -105,8 +97,29 @@ def machine(num_threads):
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "not known"
     return (
         f"{model}, {os.cpu_count()} cores, threads used: {num_threads}, {platform.system()}, "
-        f"Python {platform.python_version()}, {versions}. Load average at the start: {load}."
+        f"Python {platform.python_version()}, {', '.join(versions)}. "
+        f"Load average at the start: {load}."
     )
+
+
+def rows(names):
+    """Yield each row of the table, with what is to be said below it or None."""
+    if "memory" in names:  # first, while this process is small
+        for name in ("kmeans", "gmm"):
+            yield compare_memory(name), None
+    for name in names:
+        if name == "grid":
+            from benchmarks import grid
+
+            for module in grid.GRIDS:
+                yield compare_grid(module)
+        elif name not in ("memory", "growth"):
+            from benchmarks import cases
+
+            with contextlib.redirect_stdout(sys.stderr):  # the loaders say where data is missing
+                todo = list(cases.CASES[name]())
+            for case in todo:
+                yield compare(case), None
 
 
 def main():
@@ -118,48 +131,31 @@ def main():
     if unknown := set(wanted) - set(NAMES):
         parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(NAMES)}")
     names = [name for name in NAMES if name in wanted or not wanted]
-    report = [machine(num_threads), "", markdown(HEAD), markdown(["---"] * len(HEAD))]
-    print("\n".join(report), flush=True)
+    for library in ("OMP", "OPENBLAS", "MKL"):  # read when NumPy and PyTorch are imported
+        os.environ[f"{library}_NUM_THREADS"] = str(num_threads)
+    warnings.simplefilter("ignore")  # tol=0 never converges, one pass of ICA neither
 
-    def add(row):
-        report.append(markdown(row))
-        print(report[-1], flush=True)
-        save()
-
-    def save():
-        if not wanted:  # part of a table is no result
-            RESULTS.mkdir(exist_ok=True)
-            path = RESULTS / f"table-threads-{num_threads}.md"
-            path.write_text("\n".join(report) + "\n")
-
-    if "memory" in names:  # first, while this process is small
-        for name in ("kmeans", "gmm"):
-            add(compare_memory(name))
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
-    from benchmarks import cases, growth
-
-    warnings.simplefilter("ignore", ConvergenceWarning)  # tol=0 never converges
-    with threadpool_limits(num_threads):
-        for name in names:
-            with contextlib.redirect_stdout(sys.stderr):  # the loaders say where data is missing
-                todo = list(cases.CASES.get(name, list)())
-            for case in todo:
-                add(compare(case, cases.without_numba))
-        if "growth" in names:
-            curves = growth.measure()
-            RESULTS.mkdir(exist_ok=True)
-            growth.plot(curves, RESULTS / "growth.png")
-        if "cvae" in names:
-            import torch
-
-            torch.set_num_threads(num_threads)
-            add(compare_cvae())
+    table, notes = [machine(num_threads), "", markdown(HEAD), markdown(["---"] * len(HEAD))], []
+    print("\n".join(table), flush=True)
+    for row, note in rows(names):
+        table.append(markdown(row))
+        print(table[-1], flush=True)
+        notes += ["", note] if note else []
+        save(table + notes, wanted, num_threads)
     if "growth" in names:
-        report += ["", growth.table(curves)]
-        print("\n" + growth.table(curves))
-        save()
+        from benchmarks import growth
+
+        curves = growth.measure()
+        growth.plot(curves, RESULTS / "growth.png")
+        notes += ["", growth.table(curves)]
+        save(table + notes, wanted, num_threads)
+    print("\n".join(notes))
+
+
+def save(lines, wanted, num_threads):
+    if not wanted:  # part of a table is no result
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"table-threads-{num_threads}.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

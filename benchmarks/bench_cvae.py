@@ -1,12 +1,13 @@
 """Ten epochs on 10,000 images: `cvae.fit` against the loop that tutorials use.
 
-The usual loop takes images one by one from a `Subset` of a picture data set, through `ToTensor`
-and a `DataLoader`, in batches of 32, and steps with Adam at 1e-3 from PyTorch's own initial
-weights. Both train the same model in the same process on as many threads, on the same images for
-as many epochs, and both are judged by the same `cvae.evaluate` on the test images.
+The usual loop trains the textbook's network. It takes images one by one from a `Subset` of a
+picture data set, through `ToTensor` and a `DataLoader`, in batches of 32, and steps with Adam at
+1e-3 from PyTorch's own initial weights. Both train on the same images for as many epochs, and both
+are judged by the same `cvae.evaluate` on the test images.
 """
 
-import time
+import functools
+import itertools
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 import cvae
 from data import load_mnist
+from textbook import cvae as textbook
 
 try:
     from torchvision.transforms.functional import to_tensor
@@ -24,6 +26,10 @@ except (ImportError, RuntimeError):  # not installed, or built for another PyTor
         """Do to a grey picture what torchvision's ToTensor does."""
         pixels = torch.from_numpy(np.array(picture, np.uint8, copy=True))  # (H, W)
         return pixels[:, :, None].permute(2, 0, 1).contiguous().float().div(255)  # (1, H, W)
+
+
+NUM_EPOCHS, NUM_IMAGES = 10, 10_000
+SIZES = {"input_size": 784, "latent_size": 20, "num_classes": 10}
 
 
 class Pictures(Dataset):
@@ -39,54 +45,38 @@ class Pictures(Dataset):
         return to_tensor(Image.fromarray(self.images[n].numpy())), int(self.labels[n])
 
 
-def usual_loop(model, images, labels, num_epochs):
-    """Train `model` on the first 10,000 images, the way that the assignment's notebook does."""
-    subset = Subset(Pictures(images, labels), range(min(10_000, len(images))))
+def usual_loop(train):
+    """Train as the assignment's notebook does, and return the weights."""
+    model = textbook.CVAE(**SIZES)
+    subset = Subset(Pictures(train.images, train.labels), range(min(NUM_IMAGES, len(train.images))))
     loader = DataLoader(subset, batch_size=32, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for epoch in range(1, num_epochs + 1):
-        cvae.train(epoch, model, loader, optimizer, model.num_classes)
+    for epoch in range(NUM_EPOCHS):
+        textbook.train(epoch, model, loader, optimizer, SIZES["num_classes"])
+    return model.state_dict()
 
 
-def our_loop(model, images, labels, num_epochs):
-    """Train `model` on the first 10,000 images by this project's recipe."""
-    cvae.fit(model, images[:10_000], labels[:10_000], num_epochs=num_epochs)
+def our_loop(train):
+    """Train by this project's recipe, and return the weights."""
+    model = cvae.CVAE(**SIZES)
+    cvae.fit(model, train.images[:NUM_IMAGES], train.labels[:NUM_IMAGES], num_epochs=NUM_EPOCHS)
+    return model.state_dict()
 
 
-def measure(num_epochs=10, seeds=(0, 1, 2)):
-    """Time both, in turn, once for each seed.
+def runs():
+    """Return both runs, each of which takes the next seed when it is called."""
+    train = load_mnist("train")
 
-    Returns
-    -------
-    dict
-        For "usual loop" and "cvae.fit", the lists of seconds and of test losses in nats an image.
-    """
-    train, test = load_mnist("train"), load_mnist("test")
-    test_loader = cvae.BatchLoader(test.images, test.labels, 1000)
-    results = {}
-    for seed in seeds:
-        for name, loop in (("usual loop", usual_loop), ("cvae.fit", our_loop)):
-            torch.manual_seed(seed)
-            model = cvae.CVAE(input_size=784, latent_size=20, num_classes=10)
-            start = time.perf_counter()
-            loop(model, train.images, train.labels, num_epochs)
-            seconds = time.perf_counter() - start
-            result = results.setdefault(name, {"seconds": [], "nats": []})
-            result["seconds"].append(seconds)
-            result["nats"].append(cvae.evaluate(model, test_loader).total)
-    return results
+    def seeded(loop, seeds):
+        torch.manual_seed(next(seeds))
+        return loop(train)
+
+    loops = {"ours": our_loop, "usual loop": usual_loop}
+    return {name: functools.partial(seeded, f, itertools.count()) for name, f in loops.items()}
 
 
-def main():
-    """Print the seconds, the test losses and the ratio of the medians."""
-    results = measure()
-    for name, result in results.items():
-        seconds = ", ".join(f"{s:.1f}" for s in result["seconds"])
-        nats = ", ".join(f"{n:.2f}" for n in result["nats"])
-        print(f"cvae  {name:10}  {seconds} s   test loss {nats} nats")
-    usual, ours = (np.median(results[name]["seconds"]) for name in ("usual loop", "cvae.fit"))
-    print(f"cvae  ratio of medians {usual / ours:.2f}, {torch.get_num_threads()} threads")
-
-
-if __name__ == "__main__":
-    main()
+def test_loss(weights):
+    """Return the loss on the test images, in nats an image."""
+    test, model = load_mnist("test"), cvae.CVAE(**SIZES)
+    model.load_state_dict(weights)
+    return cvae.evaluate(model, cvae.BatchLoader(test.images, test.labels, 1000)).total

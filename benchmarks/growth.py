@@ -1,15 +1,13 @@
 """How the time of a step grows with the size of the data, and a plot of it."""
 
-import time
-from unittest.mock import patch
-
 import matplotlib
 import numpy as np
 
 import gmm
 import kmeans
 import pca
-from benchmarks.cases import overlapping
+from benchmarks.cases import heat, overlapping
+from benchmarks.timing import medians, take_turns
 
 SIZES = {
     "N": [20_000, 40_000, 80_000, 160_000, 320_000],
@@ -37,30 +35,21 @@ def pca_job(d):
     return lambda: pca.pca(data)
 
 
-def median_ms(job, repeats=5):
-    job()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        job()
-        times.append(1e3 * (time.perf_counter() - start))
-    return float(np.median(times))
-
-
 def measure():
     """Return for each (work, quantity) the sizes and our medians in ms, a step or a call."""
-    with patch.object(kmeans, "_WORTH_COMPILING", 0):  # one kind of loop on the whole curve
-        return _measure()
-
-
-def _measure():
+    heat()
     curves = {}
     for name, job in (("train_kmeans", kmeans_job), ("train_gmm", gmm_job)):
         for quantity, sizes in SIZES.items():
-            jobs = (job(**{**USUAL, quantity: size}) for size in sizes)
-            curves[name, quantity] = sizes, [median_ms(j) / STEPS for j in jobs]
-    curves["pca", "d"] = PCA_WIDTHS, [median_ms(pca_job(d)) for d in PCA_WIDTHS]
+            jobs = {size: job(**{**USUAL, quantity: size}) for size in sizes}
+            curves[name, quantity] = sizes, [ms / STEPS for ms in milliseconds(jobs)]
+    curves["pca", "d"] = PCA_WIDTHS, milliseconds({d: pca_job(d) for d in PCA_WIDTHS})
     return curves
+
+
+def milliseconds(jobs):
+    times, _ = take_turns(jobs, repeats=5)
+    return [1e3 * seconds for seconds in medians(times).values()]
 
 
 def slope(sizes, times):
