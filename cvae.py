@@ -648,7 +648,7 @@ def _check(
         wanted = "lie in [0, 1]" if unit else "be finite"
         remedy = "replace such values; if training gave them, lower the learning rate"
         if unit and high < math.inf:
-            remedy = "divide 8-bit images by 255, pass logits through a sigmoid"
+            remedy = "divide 8-bit images by 255, undo other scalings, pass logits to a sigmoid"
         raise ValueError(f"{name} must {wanted}, got {low:g} to {high:g}; {remedy}.")
     return tensor
 
