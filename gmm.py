@@ -85,16 +85,16 @@ def train_gmm(
     Raises
     ------
     ValueError
-        If a component collapses onto too few points (the message names `reg_covar`), or if
-        `train_data`'s dtype cannot hold the result.
+        If a component collapses onto too few points (the message names `reg_covar`), or if the
+        dtype cannot hold the result.
 
     Warns
     -----
     UserWarning
         If `init_pi` does not sum to one, or if two components start alike.
     """
-    data = _check_data("train_data", train_data)
-    state = _check_initial(data, init_pi, init_mu, init_sigma)
+    data = _check_rows("train_data", train_data)
+    state = _check_initial_state(data, init_pi, init_mu, init_sigma)
     num_iterations = _check_count("num_iterations", num_iterations)
     reg_covar = _check_number("reg_covar", reg_covar, np.finfo(np.float64).max / 2)
     _check_callback(callback)
@@ -200,7 +200,7 @@ def log_density(data: ArrayLike, mu: ArrayLike, sigma: ArrayLike) -> np.ndarray:
     ndarray of float64, shape (N, K)
         ``log N(x_n; mu_k, Sigma_k)`` in nats.
     """
-    points = _check_data("data", data)
+    points = _check_rows("data", data)
     mu, sigma = _check_gaussians("", points, mu, sigma)
     return _log_density(points.T, mu, _whiteners(sigma)).T
 
@@ -256,7 +256,6 @@ def compress_image(image: ArrayLike, gmm_model: GMMState) -> np.ndarray:
     UserWarning
         If the image or the means look scaled from 0 to 1.
     """
-    _check_is_state("gmm_model", gmm_model)
     image = _finite("image", image)
     if image.ndim != 3:
         raise ValueError(
@@ -373,7 +372,7 @@ def _costs(K, d, N):
     """
     F = (d + 1) * (d + 2) // 2
     by_formulas = N * K * d * (3 * d + 4 * _PASS) + 9 * K * _CALL
-    on_products = N * F * (4 * K + 2 * _PASS) + 65 * _CALL
+    on_products = N * F * (4 * K + 2 * _PASS) + 80 * _CALL
     return by_formulas, on_products
 
 
@@ -384,7 +383,7 @@ def _step_on_products(points, state, A, ridge, team):
     if not np.all(_pivots(_factors(state.sigma)) > narrowest):
         return _step(points, state, A, ridge, team)
 
-    i, j = _pairs(d)
+    i, j = np.triu_indices(d)
     P = A.swapaxes(1, 2) @ A  # (K, d, d)
     P_mu = np.einsum("kij,kj->ki", P, state.mu)
     with np.errstate(divide="ignore"):  # log 0, as in _log_joint
@@ -429,12 +428,6 @@ def _features(points):
         start, end = end, end + d - i
         np.multiply(x[i:], x[i], out=f[start:end])
     return f
-
-
-@functools.cache
-def _pairs(d):
-    """Return the i and the j of the products in `_features`."""
-    return np.triu_indices(d)
 
 
 def _cache_blocks(N, width):
@@ -506,76 +499,64 @@ def _in_dtype(state, A, dtype):
     return copy
 
 
-def _check_initial(data, pi, mu, sigma):
+def _check_initial_state(data, pi, mu, sigma):
     """Return the initial state, its proportions summing to one; warn of likely mistakes."""
-    state = _check_state("init_", data, pi, mu, sigma)
-    total = state.pi.sum()
+    state, total = _check_state("init_", data, pi, mu, sigma)
     if not _is_one(total):
         warnings.warn(f"init_pi sums to {total:.6g}, not 1, and is divided by that.", stacklevel=3)
-    twins = {}
-    for k, component in enumerate(zip(state.mu, state.sigma, strict=True)):
-        twin = twins.setdefault(tuple(array.tobytes() for array in component), k)
-        if twin < k:
-            warnings.warn(
-                f"init_mu and init_sigma give components {twin} and {k} the same start, so they "
-                "stay the same; choose distinct rows of train_data, see np.unique.",
-                stacklevel=3,
-            )
-            break
+    K = len(state.mu)
+    distinct = {m.tobytes() + S.tobytes() for m, S in zip(state.mu, state.sigma, strict=True)}
+    if len(distinct) < K:
+        warnings.warn(
+            f"init_mu and init_sigma start only {len(distinct)} of {K} components apart, and what "
+            "starts alike stays alike; choose distinct rows of train_data as means.",
+            stacklevel=3,
+        )
     return state._replace(pi=state.pi / total)
 
 
 def _is_one(total):
-    return abs(total - 1) < 1e-5  # what float32 proportions sum to
+    return abs(total - 1) < 1e-5  # float32 proportions sum to one so far
 
 
-def _check_data_and_state(data_name, data, state_name, state):
+def _check_data_and_state(name, data, state_name, state):
     """Return the data as an array, and a float64 copy of the state."""
-    _check_is_state(state_name, state)
-    data = _check_data(data_name, data)
-    state = _check_state(f"{state_name}.", data, *state)
-    if not _is_one(state.pi.sum()):
-        raise ValueError(f"{state_name}.pi must sum to one, got {state.pi}; divide it by its sum.")
-    return data, state
-
-
-def _check_is_state(name, value):
-    if not isinstance(value, tuple) or len(value) != 3:
+    if not isinstance(state, tuple) or len(state) != 3:
         raise TypeError(
-            f"{name} must be a GMMState(pi, mu, sigma), got {type(value).__name__}; pass what "
-            "train_gmm returns, after the data."
+            f"{state_name} must be a GMMState(pi, mu, sigma), got {type(state).__name__}; pass "
+            "what train_gmm returns, after the data."
         )
+    points = _check_rows(name, data)
+    checked, total = _check_state(f"{state_name}.", points, *state)
+    if not _is_one(total):
+        raise ValueError(f"{state_name}.pi must sum to one, got {state[0]}; divide it by its sum.")
+    return points, checked
 
 
-def _check_state(prefix, data, pi, mu, sigma):
-    mu, sigma = _check_gaussians(prefix, data, mu, sigma)
+def _check_state(prefix, points, pi, mu, sigma):
+    """Return a float64 copy of the state, and the sum of its proportions."""
+    mu, sigma = _check_gaussians(prefix, points, mu, sigma)
     name, K = f"{prefix}pi", len(mu)
     pi = _finite(name, pi).astype(np.float64)
     if pi.shape != (K,):
         raise ValueError(f"{name} must have shape ({K},), one number a component, got {pi.shape}.")
-    if not (np.all(pi >= 0) and pi.sum() > 0):
+    total = pi.sum()
+    if not (np.all(pi >= 0) and total > 0):
         raise ValueError(
-            f"{name} must be non-negative and sum to one, got {pi}; equal ones are "
-            f"np.full({K}, 1 / {K})."
+            f"{name} must be non-negative and sum to one, got {pi}; np.full({K}, 1 / {K}) does."
         )
-    return GMMState(pi, mu, sigma)
+    return GMMState(pi, mu, sigma), total
 
 
-def _check_gaussians(prefix, data, mu, sigma):
-    """Return float64 copies of mu (K, d) and sigma (K, d, d), checked against the data."""
-    mu_name, sigma_name, d = f"{prefix}mu", f"{prefix}sigma", data.shape[1]
-    mu = _finite(mu_name, mu).astype(np.float64)
-    sigma = _finite(sigma_name, sigma).astype(np.float64)
-    if mu.ndim != 2 or mu.shape[1] != d:
-        raise ValueError(
-            f"{mu_name} must have shape (K, {d}), a row for each component, to fit data of shape "
-            f"{data.shape}, got {mu.shape}."
-        )
-    _check_squares(mu_name, mu)
+def _check_gaussians(prefix, points, mu, sigma):
+    """Return float64 copies of mu (K, d) and sigma (K, d, d), checked against the points."""
+    name, d = f"{prefix}sigma", points.shape[1]
+    mu = _check_rows(f"{prefix}mu", mu, width=d).astype(np.float64)
+    sigma = _finite(name, sigma).astype(np.float64)
     if sigma.shape != (len(mu), d, d):
         raise ValueError(
-            f"{sigma_name} must have shape {(len(mu), d, d)}, got {sigma.shape}, for the rows of "
-            f"{mu_name}; np.stack([S] * K) repeats a covariance, np.diag makes one of variances."
+            f"{name} must have shape {(len(mu), d, d)}, got {sigma.shape}, for the rows of "
+            f"{prefix}mu; np.stack([S] * K) repeats a covariance, np.diag makes one of variances."
         )
     widths = np.sqrt(np.abs(np.diagonal(sigma, axis1=1, axis2=2)))  # (K, d)
     asymmetry = np.abs(sigma - sigma.swapaxes(1, 2))  # (K, d, d)
@@ -585,30 +566,28 @@ def _check_gaussians(prefix, data, mu, sigma):
         k = bad.argmax()
         remedy = "pass (S + S.T) / 2" if skew[k] else "add a small multiple of np.eye(d)"
         raise ValueError(
-            f"{sigma_name}[{k}] must be symmetric positive definite, got "
+            f"{name}[{k}] must be symmetric positive definite, got "
             f"{np.array2string(sigma[k], threshold=9, precision=4)}; {remedy}."
         )
     return mu, sigma
 
 
-def _check_data(name, value):
-    data = _finite(name, value)
-    if data.ndim != 2:
+def _check_rows(name, value, width=None):
+    """Return the value as rows of coordinates, if their squares do not overflow."""
+    points = _finite(name, value)
+    if points.ndim != 2 or width not in (None, points.shape[1]):
+        shape = "(N, d)" if width is None else f"(K, {width}), as wide as the data"
         raise ValueError(
-            f"{name} must have shape (N, d), a row for each point, got {data.shape}; "
-            "image.reshape(-1, 3) makes rows of pixels, x[:, None] of numbers."
+            f"{name} must have shape {shape}, got {points.shape}; each row is a point, so a "
+            "picture needs reshape(-1, 3), single numbers reshape(-1, 1)."
         )
-    return _check_squares(name, data)
-
-
-def _check_squares(name, array):
-    largest = max(float(array.max()), -float(array.min()))
-    if largest > np.sqrt(np.finfo(np.float64).max / (16 * array.size)):
+    largest = max(float(points.max()), -float(points.min()))
+    if largest > np.sqrt(np.finfo(np.float64).max / (16 * points.size)):
         raise ValueError(
             f"{name} holds values up to {largest:.4g}, whose squares overflow; divide the data by "
             "a constant first."
         )
-    return array
+    return points
 
 
 def _warn_if_scaled(name, array):

@@ -360,7 +360,7 @@ def test_other_proportions_are_refused(pi):
 def test_components_that_start_alike_give_a_warning():
     data, (pi, mu, sigma) = problem(10, 400, 3, 3)
     mu[2] = mu[0]
-    with pytest.warns(UserWarning, match="components 0 and 2 the same start.*distinct"):
+    with pytest.warns(UserWarning, match="start only 2 of 3 components apart.*distinct rows"):
         state = gmm.train_gmm(data, pi, mu, sigma, num_iterations=3)
     np.testing.assert_allclose(state.mu[2], state.mu[0])
     sigma[2] *= 2  # no warning: they will part
