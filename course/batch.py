@@ -1,6 +1,8 @@
 """Grade submissions one after the other, each result whole or absent; and check one's own work."""
 
 import hashlib
+import os
+import shlex
 import time
 from pathlib import Path
 
@@ -21,7 +23,7 @@ def digest(folder):
     total = hashlib.sha256()
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file():
-            total.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+            total.update(os.fsencode(path.relative_to(folder)) + b"\0" + path.read_bytes())
     return total.hexdigest()
 
 
@@ -47,7 +49,8 @@ def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
     level, failed = sandbox.available_levels()[0], 0
     for submission in submissions:
         start = time.perf_counter()
-        command = f"grade {submission} --out {out} --seed {seed}"
+        where = shlex.join([str(submission), "--out", str(out)])
+        command = f"grade {where} --seed {seed}"
         record = graded(submission, command, seed=seed, level=level, only=only, jobs=jobs)
         name = name_of(submission)
         report.write(Path(out) / name, name, record)
@@ -61,7 +64,7 @@ def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
 
 def check(folder, *, only=tuple(POINTS), jobs=2):
     """Mark one's own work with the visible cases; return 0 if all pass, else 1."""
-    command = f"check {folder}"
+    command = f"check {shlex.quote(str(folder))}"
     record = graded(folder, command, seed=CHECK_SEED, level="process", only=only, jobs=jobs)
     wrong = [test for test in record["tests"] if test["status"] != "passed"]
     absent = {}  # files, functions and bodies that are not there yet: one line for all their cases

@@ -1,6 +1,7 @@
 """The other side of the sandbox: import a submission's file, call its functions, send the answers.
 
-Run as ``python -I child.py REQUESTS ANSWERS FOLDER``, two file descriptors and the submission. A
+Run as ``python -I child.py REQUESTS ANSWERS FOLDER [PROCESSES]``, two file descriptors, the
+submission, and how many processes its user may have. A
 message either way is one line of JSON and the .npy files whose sizes it lists. A call goes:
 
     request ->    <- ready    go ->    <- answer, with the arguments as the call left them
@@ -240,6 +241,8 @@ def set_limits(seconds, file_bytes, num_files):
 
 if __name__ == "__main__":
     set_limits(seconds=600, file_bytes=1 << 26, num_files=256)
+    if len(sys.argv) > 4:  # threads count too
+        resource.setrlimit(resource.RLIMIT_NPROC, (int(sys.argv[4]),) * 2)
     read, write, where = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     os.set_inheritable(read, False)
     os.set_inheritable(write, False)

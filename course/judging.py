@@ -113,7 +113,8 @@ def as_array(answer):
             return None
     if isinstance(answer, (int, float)):
         answer = np.array(answer, dtype=np.float64)
-    return answer if isinstance(answer, np.ndarray) else None
+    numbers = isinstance(answer, np.ndarray) and answer.dtype.kind in "buifc"
+    return answer if numbers else None
 
 
 def described(answer):

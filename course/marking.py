@@ -108,7 +108,7 @@ def _mark_group(folder, cases, level):
                 continue
             try:
                 sandbox, answers = _run(folder, case, level, sandbox)
-            except OSError as error:  # no process, no disk
+            except Exception as error:  # no process, no disk
                 answers = error
             replies.append(answers)
             if isinstance(answers, list) and answers[-1].status == "time":
@@ -151,7 +151,7 @@ def _guarded(case, function, *arguments):
 
 
 def _judge(case, replies):
-    if isinstance(replies, OSError):
+    if isinstance(replies, Exception):
         raise replies
     if replies[-1].status != "answer":
         return Mark(case, _without_answer(case, replies[-1]), 0.0)

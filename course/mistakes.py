@@ -277,7 +277,7 @@ def _same_components(case, answer, other):
     """Compare (U, eigenvalues), whatever the signs, and the scale of 1/N against 1/(N - 1)."""
     U, values = map(as_array, answer[:2]) if _is_pair(answer) else (None, None)
     V, others, N = other
-    if U is None or values is None or U.shape != V.shape:
+    if U is None or values is None or U.shape != V.shape or values.ndim != 1:
         return False
     K = case.num_components or len(others)
     ratio = (N - 1) / N

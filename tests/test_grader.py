@@ -191,6 +191,9 @@ def test_a_body_that_is_not_there_is_not_implemented(tmp_path):
         ("return U, values * 1.001", 54),
         ("return U, values * 1.5", 53),
         ("data[:] = 0; return U, values", 55),
+        ("return U, 5.0", 52),
+        ("return [[None] * data.shape[1]] * data.shape[1], values", 52),
+        ("return [[None] * 4] * 4", 52),
     ],
 )
 def test_the_codes(body, code, tmp_path):
@@ -199,7 +202,8 @@ def test_the_codes(body, code, tmp_path):
     text += f"\n\ndef train_PCA(data):\n    U, values = pca(data)\n    {body}\n"
     (tmp_path / "s" / "pca.py").write_text(text)
     marks = mark(tmp_path / "s", SEED, "process", quick_keys(SEED, ("3b",)))
-    assert code in {m.verdict.code for m in marks} and code in CODES
+    codes = {m.verdict.code for m in marks}
+    assert code in codes and code in CODES and 3 not in codes  # 3 would give the points
 
 
 def test_a_fault_of_the_grader_costs_the_student_nothing(tmp_path, monkeypatch, capsys):

@@ -1,9 +1,11 @@
 """The sandbox: hostile submissions earn nothing, harm nothing, and leave nothing running."""
 
 import io
+import json
 import os
 import socket
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from course import sandbox
+from course import batch, sandbox
 from course.marking import mark
 from course.sandbox import Limits, Sandbox, SubmissionError, available_levels, unpacked
 from tests.submissions import hostile
@@ -160,6 +162,36 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     assert {m.verdict.code for m in marks} == {73} and sum(m.score for m in marks) == 0
 
 
+def test_what_cannot_be_unpacked_is_refused(tmp_path):
+    broken = zipped(tmp_path / "broken.zip", ("kmeans.py", os.urandom(100) * 100))
+    content = bytearray(broken.read_bytes())
+    content[41:60] = b"\xff" * 19  # zlib's own error is no ValueError
+    broken.write_bytes(content)
+    deep = zipped(tmp_path / "deep.zip", ("a/" * 100 + "kmeans.py", ""), ("kmeans.py", ""))
+    (tmp_path / "s" / "/".join("a" * 100)).mkdir(parents=True)
+    for path in (broken, deep, tmp_path / "s"):
+        with pytest.raises(SubmissionError, match="unpacked|deeper"), unpacked(path):
+            pass
+
+
+def test_a_folder_beside_a_readme_is_found_and_an_environment_passed_over(tmp_path):
+    folder = submission(tmp_path / "s", "return None")
+    for name in (".git/hook.py", "venv/pyvenv.cfg", "venv/lib/junk.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+    with unpacked(folder) as copy:
+        assert sorted(path.name for path in copy.rglob("*")) == ["kmeans.py", "pca.py"]
+    path = zipped(tmp_path / "s.zip", ("README.txt", ""), ("hw5/kmeans.py", ""), (".git/x.py", ""))
+    with unpacked(path) as copy:
+        assert [file.name for file in copy.iterdir()] == ["kmeans.py"]
+
+
+def test_names_in_another_encoding_are_no_trouble(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/L\xf6sung.py")).write_text("")
+    with unpacked(tmp_path) as copy:
+        assert len(batch.digest(copy)) == 64
+
+
 def test_what_is_no_submission_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no zip")
     neither = pytest.raises(SubmissionError, match="neither a folder nor a zip")
@@ -204,6 +236,59 @@ def test_an_npy_is_taken_for_numbers_of_the_size_it_has_only():
     np.save(file, np.zeros(3))
     with pytest.raises(ValueError):
         sandbox._array(file.getvalue().replace(b"(3,)", b"(9,)"))
+
+
+def forged(header, content=b""):
+    """Return a body that writes a message of its own to the grader."""
+    line = json.dumps({"status": "answer", "arguments": [], "sizes": [len(content)], **header})
+    message = line.encode() + b"\n" + content
+    return f"import os, sys, time; os.write(int(sys.argv[2]), {message!r}); time.sleep(1)"
+
+
+def npy(header):
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return 10**400",
+        forged({"sizes": [float("inf")]}),
+        forged({"sizes": [-1]}),
+        forged({"status": []}),
+        forged({"status": "ready", "sizes": []}) + "; import signal; os.kill(os.getpid(), 9)",
+        *(
+            forged({"result": {"array": 0}}, npy(header))
+            for header in (
+                '{"descr": """',  # a TokenError
+                f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**70}, 0)}}\n",
+                "(" * 9000,
+            )
+        ),
+    ],
+)
+def test_a_message_that_cannot_be_read_is_the_childs_fault(body, tmp_path):
+    assert run(tmp_path, body).status == "died"
+
+
+def test_bytes_that_trickle_do_not_stop_the_clock(tmp_path):
+    body = (
+        "import os, sys, time\n    while True: os.write(int(sys.argv[2]), b' '); time.sleep(2e-3)"
+    )
+    assert run(tmp_path, body, limits=Limits(seconds=2.0)).status == "time"
+
+
+def test_what_is_said_can_be_written_to_a_file(tmp_path):
+    reply = run(tmp_path, "raise ValueError(chr(0xd800) + 'x' * 9999)")
+    assert reply.status == "exception" and len(reply.detail.encode()) <= 3000
+
+
+@pytest.mark.parametrize("level", ["user", "process"], indirect=True)
+def test_a_deep_scratch_folder_is_removed(level, tmp_path):
+    body = "import os\n    for n in range(1500): os.mkdir('a'); os.chdir('a')"
+    before = set(Path(tempfile.gettempdir()).glob("scratch-*"))
+    assert run(tmp_path, body, level=level).status == "answer"
+    assert set(Path(tempfile.gettempdir()).glob("scratch-*")) <= before
 
 
 def test_memory_and_processor_time_are_watched(tmp_path):
