@@ -44,8 +44,9 @@ def pca_calls():
 
 def ica_calls():
     for n, d in itertools.product(N[:3], D[:4]):  # more samples would only repeat the step
-        sources = np.random.default_rng(0).laplace(size=(n, d))
-        yield (n, d), (ica.normalize(sources @ (np.eye(d) + 0.3 / d)),)
+        if n > d:
+            sources = np.random.default_rng(0).laplace(size=(n, d))
+            yield (n, d), (ica.normalize(sources @ (np.eye(d) + 0.3 / d)),)
 
 
 GRIDS = {
