@@ -403,15 +403,7 @@ def _check_step(W: np.ndarray, dtype: np.dtype, iteration: int, rate: float) -> 
 
 
 def _check_result(X: np.ndarray, W: np.ndarray, rates: list[float]) -> None:
-    """Raise if the ascent went down by more than a nat a sample and source; warn if W is no use."""
-    before, after = _log_likelihood(X, np.eye(len(W))), _log_likelihood(X, W)
-    peak = np.abs(X).max()
-    if not after > before - X.size:
-        raise ValueError(
-            f"the ascent diverged: the log-likelihood went from {before:.4g} to {after:.4g} nats, "
-            f"so learning_rates (up to {max(rates):g}) are too high for X (max |X| = {peak:.4g}); "
-            "lower them, or scale X with normalize."
-        )
+    """Warn if W is of no use; raise if the ascent went down by over a nat a sample and source."""
     Y = _unmix(X, W)  # (T, m)
     slopes = np.tanh(Y / 2)  # (T, m), 2 g(y) - 1
     with np.errstate(all="ignore"):
@@ -422,17 +414,25 @@ def _check_result(X: np.ndarray, W: np.ndarray, rates: list[float]) -> None:
         # more peaked one more. (Cardoso, "Blind signal separation: statistical principles", 1998).
         k = np.sort(curvatures * (Y**2).mean(axis=0) / np.diag(products))  # (m,)
     worst = np.abs(gradient).max()
-    if not worst <= _UNCONVERGED:
-        _warn(
-            f"the ascent has not converged: an entry of the mean gradient times W^T is {worst:.3g},"
-            f" where a maximum has 0. max |X| = {peak:.4g}; scale X with normalize if that is far "
-            "from 1, else pass more or other learning_rates."
+    if worst <= _UNCONVERGED:
+        if len(k) > 1 and k[0] * k[1] < 1:
+            _warn(
+                f"sources come out sub-Gaussian (stability {k[0] * k[1]:.3f}, below 1), and the "
+                "logistic density cannot separate such; use another method, as FastICA."
+            )
+        return
+    peak, before, after = np.abs(X).max(), _log_likelihood(X, np.eye(len(W))), _log_likelihood(X, W)
+    if not after > before - X.size:
+        raise ValueError(
+            f"the ascent diverged: the log-likelihood went from {before:.4g} to {after:.4g} nats, "
+            f"so learning_rates (up to {max(rates):g}) are too high for X (max |X| = {peak:.4g}); "
+            "lower them, or scale X with normalize."
         )
-    elif len(k) > 1 and k[0] * k[1] < 1:
-        _warn(
-            f"sources come out sub-Gaussian (stability {k[0] * k[1]:.3f}, below 1), and the "
-            "logistic density cannot separate such; use another method, as FastICA."
-        )
+    _warn(
+        f"the ascent has not converged: an entry of the mean gradient times W^T is {worst:.3g}, "
+        f"where a maximum has 0. max |X| = {peak:.4g}; scale X with normalize if that is far from "
+        "1, else pass more or other learning_rates."
+    )
 
 
 def _warn(message: str) -> None:
