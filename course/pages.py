@@ -305,6 +305,7 @@ def _prose(source, question, display):
         return display(match[1].replace(tag[0], ""), tag[1]) if tag else display(match[1], "")
 
     source = re.sub(r"(?s)\$\$(.+?)\$\$", formula, source)
+    # A question ends where its answer starts, if that is in the same cell, else with its paragraph.
     answered = r"(?ms)^\*Question\.\*(?:(?!^#).)*?(?=^\*Answer)"
     unanswered = r"(?ms)^\*Question\.\*.*?(?=\n\n|\Z)"
     pattern = answered if re.search(answered, source) else unanswered
