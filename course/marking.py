@@ -219,18 +219,16 @@ def _time(folder, case, level):
             if reply.status != "answer":
                 break
             usual = textbook.call(book.file, book.functions, book.arguments, book.options)
+            verdict = case.judge([reply.result], usual.result)
+            if verdict.code:
+                return Mark(case, verdict, 0.0, reply.seconds / usual.seconds)
             best = min(best, reply.seconds / usual.seconds)
             if best <= FULL_SPEED:
                 break
-    if reply.status == "time" and best < math.inf:
-        reply = reply._replace(status="answer")
-    if reply.status == "time":
+    if reply.status == "time" and best == math.inf:
         return Mark(case, Verdict(60, f"{reply.detail} {_says_speed(NO_SPEED)}"), 0.0)
-    if reply.status != "answer":
+    if reply.status not in ("answer", "time"):
         return Mark(case, _without_answer(case, reply), 0.0)
-    verdict = case.judge([reply.result], usual.result)
-    if verdict.code:
-        return Mark(case, verdict, 0.0, best)
     credit = math.log(NO_SPEED / best) / math.log(NO_SPEED / FULL_SPEED)
     credit = round(min(1.0, max(0.0, credit)), 2)
     verdict = Verdict(0 if credit == 1 else 60, _says_speed(best))

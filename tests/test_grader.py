@@ -221,6 +221,92 @@ def test_a_fault_of_the_grader_costs_the_student_nothing(tmp_path, monkeypatch, 
     assert "the grader failed on" in capsys.readouterr().out
 
 
+MODULES = """
+from typing import NamedTuple
+import torch
+from torch import nn
+
+class Codes(NamedTuple):
+    mu: torch.Tensor
+    logvar: torch.Tensor
+
+class Encoder(nn.Module):
+    def __init__(self, D, C, H, m):
+        super().__init__()
+        self.net = nn.Sequential(*block(D + C, H), *block(H, H), nn.Linear(H, 2 * m))
+
+    def forward(self, images, labels):
+        return Codes(*self.net(torch.cat((images, labels), 1)).chunk(2, 1))
+
+def block(a, b):
+    layers = nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU(), nn.Linear(b, b), nn.BatchNorm1d(b)
+    return *layers, nn.ReLU(), nn.Dropout(0.1)
+
+class CVAE(nn.Module):
+    def __init__(self, input_size, latent_size, num_classes, hidden_units=400):
+        super().__init__()
+        self.recognition_model = Encoder(input_size, num_classes, hidden_units, latent_size)
+        self.decoder = nn.Sequential(
+            *block(latent_size + num_classes, hidden_units), nn.Linear(hidden_units, input_size))
+
+    def generation_model(self, z, c):
+        return self.decoder(torch.cat((z, c), 1)).sigmoid()
+
+    def forward(self, x, c):
+        codes = self.recognition_model(images=x, labels=c)
+        z = codes.mu + (codes.logvar / 2).exp() * torch.randn(codes.mu.size())
+        return self.generation_model(z, c), codes.mu, codes.logvar
+
+def loss_function(x_hat, x, mu, logvar):
+    bce = nn.functional.binary_cross_entropy(x_hat, x, reduction="none").sum(1)
+    return (bce - 0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(1)).mean().reshape(1)
+"""
+
+
+@pytest.mark.parametrize("cases", ["quick", pytest.param("training", marks=pytest.mark.slow)])
+def test_a_network_of_modules_with_dropout_and_batch_norm_loses_nothing(cases, tmp_path):
+    (tmp_path / "cvae.py").write_text(MODULES)
+    keys = set(quick_keys(SEED, ("5c",)))
+    if cases == "training":
+        keys = {case.key for case in cases_of(SEED) if case.part == "5c"} - keys
+    marks = mark(tmp_path, SEED, "process", tuple(keys))
+    assert lost(marks) == {} and {m.verdict.mistake for m in marks} == {None}
+
+
+@pytest.mark.parametrize(
+    ("head", "state"),
+    [
+        ("from collections import namedtuple", "GMMState = namedtuple('GMMState', 'sigma mu pi')"),
+        ("from types import SimpleNamespace", "GMMState = SimpleNamespace"),
+    ],
+)
+def test_a_state_of_another_kind_is_as_good(head, state, graded, tmp_path):
+    text = (ROOT / "textbook" / "gmm.py").read_text()
+    text = text.replace("from collections import namedtuple", head)
+    text = text.replace('GMMState = namedtuple("GMMState", "pi mu sigma")', state)
+    text = text.replace("GMMState(init_pi, ", "GMMState(pi=init_pi, ")
+    text = text.replace("init_mu, init_sigma)\n    for", "mu=init_mu, sigma=init_sigma)\n    for")
+    text = text.replace(
+        "GMMState(N_k / len(data), mu, ", "GMMState(pi=N_k / len(data), mu=mu, sigma="
+    )
+    (tmp_path / "gmm.py").write_text(text)
+    assert lost(graded(tmp_path, ("1d",))) == {}
+
+
+def test_lists_are_as_good_as_arrays(tmp_path):
+    text = (ROOT / "textbook" / "pca.py").read_text()
+    text += "\n\ndef train_PCA(data):\n    return tuple(a.tolist() for a in pca(data))\n"
+    (tmp_path / "pca.py").write_text(text)
+    assert lost(mark(tmp_path, SEED, "process", ("3b.2", "3b.3", "3b.5"))) == {}
+
+
+def test_float32_has_no_digits_to_name_a_small_mistake_by():
+    case = next(case for case in cases_of(SEED) if case.key == "1d.2")  # one step in the plane
+    pi, mu, sigma = right = marking.right_answer(case)
+    near = pi, mu, (sigma + 1e-5 * np.eye(2)).astype(np.float32)
+    assert mistakes.recognise(case, [near], right, wrong=False) is None
+
+
 # The training of 5c cannot be talked up
 
 
@@ -240,6 +326,23 @@ def test_a_training_that_is_none_earns_nothing(name, tmp_path):
     key = next(case.key for case in cases_of(SEED) if "training" in case.name)
     (training,) = mark(folder, SEED, "process", (key,))
     assert training.score == 0 and training.verdict.code == 60, training.verdict
+
+
+FORGERIES = {  # the first answer is right, the next is none
+    "recognition_model": "self.mu(h), self.logvar(h)",
+    "generation_model": "self.decoder(torch.cat((z, c), 1))",
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_every_answer_of_5c_is_looked_at(name, graded, tmp_path):
+    answer = FORGERIES[name]
+    folder = write(tmp_path / "s", "loops", (
+        "cvae", f"return {answer}\n",
+        f"CALLS.append(1)\n        return ({answer}) if len(CALLS) == 1 else None\n",
+        "class CVAE", "CALLS = []\n\n\nclass CVAE"))  # fmt: skip
+    marks = [m for m in graded(folder, ("5c",)) if name in m.case.name]
+    assert {(m.score, m.verdict.code) for m in marks} == {(0, 52)}
 
 
 # Speed
@@ -278,7 +381,8 @@ def test_a_triple_loop_gets_no_points_for_speed(tmp_path):
 
 def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
     case = next(case for case in cases_of(SEED) if case.speed)
-    replies = {"own": 1.0, "textbook": 1.0}
+    replies = {"own": 1.0, "textbook": 1.0, "wrong": False}
+    wrong = 0 * marking.right_answer(case)
 
     class Clock:
         closed = False
@@ -293,7 +397,10 @@ def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
             pass
 
         def call(self, *arguments):
-            return marking.Reply("answer", "", case.right(mistakes.edited), (), replies[self.name])
+            answer = (
+                wrong if self.name == "own" and replies["wrong"] else marking.right_answer(case)
+            )
+            return marking.Reply("answer", "", answer, (), replies[self.name])
 
     monkeypatch.setattr(marking, "Sandbox", Clock)
     monkeypatch.setattr(marking, "_textbook_folder", lambda: "book")
@@ -305,6 +412,8 @@ def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
         assert result.ratio == ratio and result.verdict.code == (0 if credits[-1] == 1 else 60)
     assert credits[:2] == [1, 1] and credits[-2:] == [0, 0]
     assert 0 < credits[3] < credits[2] < 1
+    replies.update(own=10.0, wrong=True)
+    assert marking._time("own", case, "process").score == 0
 
 
 # Reports
