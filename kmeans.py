@@ -279,8 +279,9 @@ _EPS, _TINY = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
 _WORTH_COMPILING = 5e8  # numbers that the arrays have worked on in this process; see `_route`
 _WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
 _BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
-_LOOP_SCORES = 1 << 13  # the same in the compiled loop, which gains from a closer cache: 64 KiB
 _BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
+_TILE_POINTS, _TILE_NUMBERS = 512, 1 << 17  # the same in the compiled loop: no more than 1 MiB
+_MANY = np.iinfo(np.int8).max  # clusters, above which rows of them are long
 _THREADS = threading.Lock()  # held by the run that shares its work between threads
 _numbers_done = 0  # by the arrays, in this process
 
@@ -386,15 +387,14 @@ def _reassign_arrays(step, part):
     centre, centroids, weights, drift, slack = step
     points, labels, expiry = part
     K, d = centroids.shape
-    sums, moved, k = np.zeros((K + 1, d + 2)), 0, np.arange(K + 1)[:, None]
+    sums, moved = np.zeros((K + 1, d + 2)), 0
     due = np.flatnonzero(expiry < drift[labels])
     for block in _blocks(len(due), max(64, min(_BLOCK_SCORES // K, _BLOCK_COORDINATES // d))):
         rows = due[block]  # (B,)
-        x, old = np.ones((len(rows), d + 2)), labels[rows]  # [x - m, 1, ||x - m||]
-        np.subtract(points[rows], centre, out=x[:, :d])
-        square = _squares(x[:, :d])  # (B,)
-        np.sqrt(square, out=x[:, d + 1])
-        nearest, first, second = _two_nearest(x[:, : d + 1], weights)
+        x, old = points[rows], labels[rows]  # (B, d), (B,)
+        x -= centre
+        square = _squares(x)  # (B,)
+        nearest, first, second = _two_nearest(x, weights)
         gap = _gap(first + square, second + square, slack, 4 * slack * square)  # (B,)
         close = np.flatnonzero(gap <= 0)
         if close.size:
@@ -403,8 +403,9 @@ def _reassign_arrays(step, part):
         changed = np.flatnonzero(nearest != old)
         if changed.size:
             labels[rows] = nearest
-            joins, leaves = nearest[changed] == k, old[changed] == k  # (K + 1, B)
-            sums += (joins.astype(np.float64) - leaves) @ x[changed]
+            x, r = x[changed], np.sqrt(square[changed])
+            x = np.column_stack([x, np.ones(len(x)), r])  # (B, d + 2)
+            _transfer(sums, x, old[changed], nearest[changed])
             moved += changed.size
     return due.size, moved, sums
 
@@ -412,19 +413,32 @@ def _reassign_arrays(step, part):
 def _two_nearest(x, weights):
     """Return of the scores ``weights @ x`` the lowest one's index and the two lowest, all (B,)."""
     K, B = len(weights), len(x)
-    if K > np.iinfo(np.int8).max:
-        scores = x @ weights.T  # (B, K): long rows
+    if K > _MANY:
+        scores = x @ weights[:, :-1].T  # (B, K): long rows
+        scores += weights[:, -1]
         nearest = scores.argmin(axis=1)
         first = scores[np.arange(B), nearest]
         scores[np.arange(B), nearest] = np.inf
         return nearest, first, scores.min(axis=1)
-    scores = weights @ x.T  # (K, B)
+    scores = weights[:, :-1] @ x.T  # (K, B)
+    scores += weights[:, -1:]
     first = scores.min(axis=0)
     # The first row that attains the minimum: argmin(axis=0), but vectorised along B.
     rank = np.arange(K, 0, -1, dtype=np.int8)[:, None]
     nearest = K - ((scores == first) * rank).max(axis=0).astype(np.int64)  # (B,)
     scores[nearest, np.arange(B)] = np.inf
     return nearest, first, scores.min(axis=0)
+
+
+def _transfer(sums, x, old, new):
+    """Take the rows of x from the rows `old` of the sums and add them to the rows `new`."""
+    if len(sums) > _MANY:
+        np.subtract.at(sums, old, x)
+        np.add.at(sums, new, x)
+    else:  # as a matrix product, which few clusters make cheap
+        signs, columns = np.zeros((len(sums), len(x))), np.arange(len(x))
+        signs[old, columns], signs[new, columns] = -1, 1
+        sums += signs @ x
 
 
 def _compare(points, centroids, slack):
@@ -451,7 +465,7 @@ def _reassign_loop(step, part):
     centre, centroids, weights, drift, slack = step
     points, labels, expiry = part
     (N, d), K = points.shape, len(centroids)
-    B = max(32, min(_LOOP_SCORES // K, _BLOCK_COORDINATES // d))
+    B = max(32, min(_TILE_POINTS, _TILE_NUMBERS // max(K, d)))
     rows, nearest = np.zeros(B, np.int64), np.zeros(B, np.int64)
     x, scores, sums = np.ones((B, d + 1)), np.empty((K, B)), np.zeros((K + 1, d + 2))
     square, first, second, gap = np.zeros(B), np.empty(B), np.empty(B), np.empty(B)
@@ -467,9 +481,9 @@ def _reassign_loop(step, part):
                 num += expiry[i] < drift[np.uint64(labels[i])]
             n = stop
         for i in range(num):
-            total = 0.0
+            row, total = rows[i], 0.0
             for j in range(d):
-                offset = points[rows[i], j] - centre[j]
+                offset = points[row, j] - centre[j]
                 x[i, j] = offset
                 total += offset * offset
             square[i] = total
@@ -478,11 +492,10 @@ def _reassign_loop(step, part):
         second[:] = np.inf
         for k in range(K):
             for i in range(B):
-                score = scores[k, i]
-                runner_up = score if score > first[i] else first[i]
-                second[i] = runner_up if runner_up < second[i] else second[i]
-                nearest[i] = k if score < first[i] else nearest[i]
-                first[i] = score if score < first[i] else first[i]
+                score, best = scores[k, i], first[i]
+                second[i] = min(second[i], max(score, best))
+                nearest[i] = k if score < best else nearest[i]
+                first[i] = min(score, best)
         for i in range(B):
             blur = 4 * slack * square[i] + _TINY
             low = (1 - slack) * (second[i] + square[i]) - blur
