@@ -180,7 +180,7 @@ def distortion(data: ArrayLike, U: ArrayLike) -> float:
         this is the sum of the other eigenvalues, eq. (11), if those have ``ddof=0``.
     """
     data = _check_points(data)
-    U, _ = _check_components("data", data, "d", U)
+    (U,) = _check_components("data", data, "d", U)
     _check_orthonormal(U)
     X, exponent = _centred_and_scaled(data)  # (N, d)
     X -= (X @ U) @ U.T
@@ -284,25 +284,27 @@ def _check_points(value: ArrayLike) -> np.ndarray:
 
 
 def _check_components(
-    name: str, array: np.ndarray, symbol: str, U: ArrayLike, mean: ArrayLike | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return U and the mean in float64, once they fit the array, whose last axis is U's d or K."""
+    name: str, array: np.ndarray, symbol: str, U: ArrayLike, *mean: ArrayLike
+) -> tuple[np.ndarray, ...]:
+    """Return U, and the mean if given, in float64, once they fit the array, of width U's d or K."""
     U = _finite("U", U).astype(np.float64)
     if U.ndim != 2:
         raise ValueError(f"U must have shape (d, K), components in columns, got {U.shape}.")
-    mean = np.zeros(len(U)) if mean is None else _finite("mean", mean).astype(np.float64)
-    if mean.shape != (len(U),):
-        raise ValueError(
-            f"mean must have shape ({len(U)},) to fit U {U.shape}, components in columns, got "
-            f"{mean.shape}{'; transpose U' if mean.shape == U.shape[1:] else ''}."
-        )
+    means = [_finite("mean", value).astype(np.float64) for value in mean]
+    for checked in means:
+        if checked.shape != (len(U),):
+            remedy = "; transpose U" if checked.shape == U.shape[1:] else ""
+            raise ValueError(
+                f"mean must have shape ({len(U)},) to fit U {U.shape}, components in columns, got "
+                f"{checked.shape}{remedy}."
+            )
     width = U.shape["dK".index(symbol)]
     if array.ndim == 0 or array.shape[-1] != width:
         raise ValueError(
             f"{name} must have {symbol} = {width} columns to fit U (d, K) = {U.shape}, got shape "
             f"{array.shape}; flatten each point to a row, or transpose."
         )
-    return U, mean
+    return U, *means
 
 
 def _check_orthonormal(U: np.ndarray) -> None:

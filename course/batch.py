@@ -48,12 +48,16 @@ def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
     """Grade submissions into a folder; return 0, or 1 if the grader failed on one of them."""
     level, failed = sandbox.available_levels()[0], 0
     for submission in submissions:
-        start = time.perf_counter()
+        start, name = time.perf_counter(), name_of(submission)
         where = shlex.join([str(submission), "--out", str(out)])
         command = f"grade {where} --seed {seed}"
-        record = graded(submission, command, seed=seed, level=level, only=only, jobs=jobs)
-        name = name_of(submission)
-        report.write(Path(out) / name, name, record)
+        try:
+            record = graded(submission, command, seed=seed, level=level, only=only, jobs=jobs)
+            report.write(Path(out) / name, name, record)
+        except Exception as error:  # no disk, or a fault of ours: the others are still graded
+            print(f"{name}: not graded, the grader failed: {error!r}", flush=True)
+            failed += 1
+            continue
         faults = sum(test["extra_data"]["code"] == 3 for test in record["tests"])
         failed += faults > 0
         note = f"; the grader failed on {faults} cases" if faults else ""
