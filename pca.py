@@ -133,8 +133,8 @@ def project(data: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     -------
     ndarray, shape (..., K)
     """
-    data = _finite("data", data)
-    U, mean = _check_components("data", data, "d", U, mean)
+    data, mean = _finite("data", data), _finite("mean", mean).astype(np.float64)
+    U = _check_components("data", data, "d", U, mean)
     with np.errstate(over="ignore", invalid="ignore"):
         scores = (data - mean) @ U  # (..., K)
         return _no_overflow("a score", scores.astype(_result_dtype(data)))
@@ -156,8 +156,8 @@ def reconstruct(scores: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     -------
     ndarray, shape (..., d)
     """
-    scores = _finite("scores", scores)
-    U, mean = _check_components("scores", scores, "K", U, mean)
+    scores, mean = _finite("scores", scores), _finite("mean", mean).astype(np.float64)
+    U = _check_components("scores", scores, "K", U, mean)
     with np.errstate(over="ignore", invalid="ignore"):
         points = scores.astype(np.float64) @ U.T + mean  # (..., d)
         return _no_overflow("a coordinate", points.astype(_result_dtype(scores)))
@@ -180,7 +180,7 @@ def distortion(data: ArrayLike, U: ArrayLike) -> float:
         this is the sum of the other eigenvalues, eq. (11), if those have ``ddof=0``.
     """
     data = _check_points(data)
-    (U,) = _check_components("data", data, "d", U)
+    U = _check_components("data", data, "d", U)
     _check_orthonormal(U)
     X, exponent = _centred_and_scaled(data)  # (N, d)
     X -= (X @ U) @ U.T
@@ -284,27 +284,24 @@ def _check_points(value: ArrayLike) -> np.ndarray:
 
 
 def _check_components(
-    name: str, array: np.ndarray, symbol: str, U: ArrayLike, *mean: ArrayLike
-) -> tuple[np.ndarray, ...]:
-    """Return U, and the mean if given, in float64, once they fit the array, of width U's d or K."""
+    name: str, array: np.ndarray, symbol: str, U: ArrayLike, mean: np.ndarray | None = None
+) -> np.ndarray:
+    """Return U in float64 if it fits the mean and the array, whose last axis is its d or K."""
     U = _finite("U", U).astype(np.float64)
     if U.ndim != 2:
         raise ValueError(f"U must have shape (d, K), components in columns, got {U.shape}.")
-    means = [_finite("mean", value).astype(np.float64) for value in mean]
-    for checked in means:
-        if checked.shape != (len(U),):
-            remedy = "; transpose U" if checked.shape == U.shape[1:] else ""
-            raise ValueError(
-                f"mean must have shape ({len(U)},) to fit U {U.shape}, components in columns, got "
-                f"{checked.shape}{remedy}."
-            )
+    if mean is not None and mean.shape != (len(U),):
+        raise ValueError(
+            f"mean must have shape ({len(U)},) to fit U {U.shape}, components in columns, got "
+            f"{mean.shape}{'; transpose U' if mean.shape == U.shape[1:] else ''}."
+        )
     width = U.shape["dK".index(symbol)]
     if array.ndim == 0 or array.shape[-1] != width:
         raise ValueError(
             f"{name} must have {symbol} = {width} columns to fit U (d, K) = {U.shape}, got shape "
             f"{array.shape}; flatten each point to a row, or transpose."
         )
-    return U, *means
+    return U
 
 
 def _check_orthonormal(U: np.ndarray) -> None:
