@@ -443,6 +443,7 @@ FRAME = pca.pca(TALL, num_components=2)[0]  # (6, 2)
         (lambda: pca.pca(TALL, num_components=7), "num_components must be 1 to 6, .* got 7"),
         (lambda: pca.project(TALL, FRAME.T, MEAN), r"mean .*fit U \(2, 6\).*\(6,\); transpose U"),
         (lambda: pca.project(TALL, FRAME, MEAN[0]), r"mean .*\(6,\) to fit .*, got \(\)\.$"),
+        (lambda: pca.project(TALL, FRAME, None), "mean must hold real numbers"),
         (lambda: pca.project(TALL.reshape(-1, 2, 3), FRAME, MEAN), r"data .*\(50, 2, 3\); flatten"),
         (lambda: pca.distortion(TALL, 2 * FRAME), "U must have orthonormal .* up to 3; pass"),
         (lambda: pca.distortion(TALL, 1e308 * FRAME), "U must have orthonormal .* up to inf"),
