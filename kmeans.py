@@ -275,13 +275,18 @@ def hello() -> None:
 # it is not positive the product cannot tell who is nearer, and the differences x - c decide. Their
 # squares are off by (d + 2) u D^2 only. The drift is rounded up, by the same slack, in each step.
 
+# Routes. Numba compiles `_reassign_loop` in 1.8 s, and reads what it compiled before in 0.4 s. That
+# saves 1 to 3 ns of each number, coordinate or distance, that `_reassign_arrays` works on. So the
+# arrays do the work until they have worked on as many in this process as would have repaid it. The
+# first run on 16384 x 3 points with K = 16 takes 0.03 s this way, where the textbook takes 0.36 s.
+
 _EPS, _TINY = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
-_WORTH_COMPILING = 5e8  # numbers that the arrays have worked on in this process; see `_route`
+_WORTH_COMPILING = 5e8  # numbers that the arrays have worked on in this process
 _WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
 _BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
 _BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
 _TILE_POINTS, _TILE_NUMBERS = 512, 1 << 17  # the same in the compiled loop: no more than 1 MiB
-_MANY = np.iinfo(np.int8).max  # clusters, above which rows of them are long
+_MANY = np.iinfo(np.int8).max  # clusters; above it rows of them are long, and ranks no longer fit
 _THREADS = threading.Lock()  # held by the run that shares its work between threads
 _numbers_done = 0  # by the arrays, in this process
 
@@ -320,6 +325,7 @@ class _Clusters:
         self._forget()
 
     def _forget(self):
+        """Start over with points that have no cluster."""
         K, d = self.centroids.shape
         self.labels[:], self.expiry[:] = K, -np.inf
         self.sums, self.most = np.zeros((K + 1, d + 2)), np.zeros(K)
@@ -342,6 +348,7 @@ class _Clusters:
         return changed
 
     def _reassign(self, step):
+        """Reassign the points, shared between threads; keep count of what the arrays do."""
         global _numbers_done
         reassign, N = _route(), len(self.points)
         with _workers(self.points.size * len(self.centroids) >= _WORTH_SHARING) as (run, threads):
@@ -370,12 +377,9 @@ def _nearest(data, centroids):
 
 
 def _route():
-    """Return what reassigns the points: the arrays, or the compiled loop once that pays.
-
-    Loading numba and compiling costs more than a small problem takes; see `_WORTH_COMPILING`.
-    """
-    loop = _compiled_loop() if _numbers_done >= _WORTH_COMPILING else None
-    return loop or _reassign_arrays
+    """Return what reassigns points: the function on arrays, or the compiled one once that pays."""
+    worthwhile = _numbers_done >= _WORTH_COMPILING and _compiled_loop() is not None
+    return _reassign_compiled if worthwhile else _reassign_arrays
 
 
 def _reassign_arrays(step, part):
@@ -411,7 +415,7 @@ def _reassign_arrays(step, part):
 
 
 def _two_nearest(x, weights):
-    """Return of the scores ``weights @ x`` the lowest one's index and the two lowest, all (B,)."""
+    """Return of the scores ``weights @ [x, 1]`` the lowest one's index and the two lowest, (B,)."""
     K, B = len(weights), len(x)
     if K > _MANY:
         scores = x @ weights[:, :-1].T  # (B, K): long rows
@@ -460,8 +464,17 @@ def _gap(first, second, slack, blur):
     return np.sqrt(np.maximum(low, 0)) - np.sqrt(np.maximum(high, 0))
 
 
+def _reassign_compiled(step, part):
+    """Do as `_reassign_arrays` does, and leave it no more than the points too close to call."""
+    due, close, moved, sums = _compiled_loop()(step, part)
+    if close:
+        _, others_moved, others = _reassign_arrays(step, part)
+        moved, sums = moved + others_moved, sums + others
+    return due, moved, sums
+
+
 def _reassign_loop(step, part):
-    """Do as `_reassign_arrays` does, to be compiled."""
+    """Do as `_reassign_arrays` does, but leave due, and count, whom the product cannot tell."""
     centre, centroids, weights, drift, slack = step
     points, labels, expiry = part
     (N, d), K = points.shape, len(centroids)
@@ -469,7 +482,7 @@ def _reassign_loop(step, part):
     rows, nearest = np.zeros(B, np.int64), np.zeros(B, np.int64)
     x, scores, sums = np.ones((B, d + 1)), np.empty((K, B)), np.zeros((K + 1, d + 2))
     square, first, second, gap = np.zeros(B), np.empty(B), np.empty(B), np.empty(B)
-    n = due = moved = 0
+    n = due = close = moved = 0
     while n < N:
         num = 0
         while n < N and num < B:
@@ -504,17 +517,9 @@ def _reassign_loop(step, part):
         for i in range(num):
             row = rows[i]
             if gap[i] <= 0:
-                closest = runner_up = np.inf
-                for k in range(K):
-                    total = 0.0
-                    for j in range(d):
-                        total += (points[row, j] - centroids[k, j]) ** 2
-                    if total < closest:
-                        nearest[i], closest, runner_up = k, total, closest
-                    elif total < runner_up:
-                        runner_up = total
-                low, high = (1 - slack) * runner_up - _TINY, (1 + slack) * closest + _TINY
-                gap[i] = math.sqrt(max(low, 0.0)) - math.sqrt(high)
+                expiry[row] = -np.inf
+                close += 1
+                continue
             old, new = labels[row], nearest[i]
             expiry[row] = drift[new] + gap[i]
             if new != old:
@@ -527,7 +532,7 @@ def _reassign_loop(step, part):
                 labels[row] = new
                 moved += 1
         due += num
-    return due, moved, sums
+    return due, close, moved, sums
 
 
 @functools.cache
