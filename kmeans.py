@@ -188,7 +188,7 @@ def mean_pixel_error(image: ArrayLike, compressed: ArrayLike) -> float:
     if image.shape != compressed.shape or image.ndim == 0:
         raise ValueError(
             "image and compressed must have the same shape (..., d), "
-            f"got {image.shape} and {compressed.shape}."
+            f"got {image.shape} and {compressed.shape}; compare a picture with its own compression."
         )
     for name, array, other in (("image", image, compressed), ("compressed", compressed, image)):
         if other.max() > 1:
@@ -614,11 +614,11 @@ def _check_pair(name, array, other_name, other):
     array, other = _finite(name, array), _finite(other_name, other)
     for label, value in ((name, array), (other_name, other)):
         if value.ndim != 2:
-            remedy = {
-                0: "pass the points themselves, not how many",
-                1: "reshape(-1, 1) makes a column of it, reshape(1, -1) a row",
-            }.get(value.ndim, f"reshape(-1, {value.shape[-1]}) makes a row of each pixel")
-            raise ValueError(f"{label} must have shape (rows, d), got {value.shape}; {remedy}.")
+            got = f"the number {value}" if value.ndim == 0 else f"{value.shape}"
+            raise ValueError(
+                f"{label} must have shape (rows, d), got {got}; pass the points themselves, one a "
+                "row: reshape(-1, d) makes such rows of an image or of a single point."
+            )
         largest = max(float(value.max()), -float(value.min()))
         if largest > math.sqrt(np.finfo(np.float64).max / (16 * value.shape[1])):
             raise ValueError(

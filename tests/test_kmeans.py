@@ -508,6 +508,18 @@ def test_a_centroid_that_the_points_type_cannot_hold_is_refused():
     assert kmeans.train_kmeans(data, [[0.0], [-largest]])[1, 0] == -largest
 
 
+def test_what_are_no_points_is_refused_with_a_remedy():
+    for data in (np.zeros((4, 4, 3)), np.zeros(3)):
+        with pytest.raises(ValueError, match="train_data must have shape.*reshape"):
+            kmeans.train_kmeans(data, [[0.0, 0, 0]])
+    with pytest.raises(
+        ValueError, match="initial_centroids must have .* the number 16; pass the p"
+    ):
+        kmeans.train_kmeans(np.zeros((4, 3)), 16)
+    with pytest.raises(ValueError, match=r"^image must have shape \(H, W, d\), got \(4, 3\); give"):
+        kmeans.compress_image(np.zeros((4, 3)), np.zeros((1, 3)))
+
+
 # Images
 
 
