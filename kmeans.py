@@ -79,14 +79,14 @@ def train_kmeans(
     watched = verbose or callback is not None  # the last centroids are then judged as well
     clusters = _Clusters(data, centroids)
     for iteration in range(num_iterations + watched):
-        changed = clusters.assign(centroids)  # label_n = argmin_k ||x_n - c_k||^2
+        clusters.assign(centroids)  # label_n = argmin_k ||x_n - c_k||^2
         if watched:
             distortion = clusters.distortion(centroids)
             if verbose:
                 print(f"iteration {iteration}: mean squared distance {distortion:.6g}")
             if callback is not None and callback(iteration, distortion, centroids.astype(dtype)):
                 break
-        if not changed or iteration == num_iterations:
+        if not clusters.changed or iteration == num_iterations:
             break
         centroids = _update_centroids(clusters, centroids)  # c_k = the mean of its points
     return centroids.astype(dtype)
@@ -105,7 +105,7 @@ def assign_clusters(data: ArrayLike, centroids: ArrayLike) -> np.ndarray:
     ndarray of int64, shape (N,)
     """
     data, centroids = _check_pair("data", data, "centroids", centroids)
-    return _nearest(data, centroids)
+    return _Clusters(data, centroids).assign(centroids)
 
 
 def _update_centroids(clusters, centroids):
@@ -141,7 +141,8 @@ def compress_image(image: ArrayLike, centroids: ArrayLike) -> np.ndarray:
     if not _warn_if_scaled("image", image) and image.max() > 1:
         _warn_if_scaled("centroids", centroids)
     palette = np.clip(np.rint(centroids), 0, 255).astype(np.uint8)  # (K, d)
-    return palette[_nearest(pixels, centroids)].reshape(image.shape)  # (H, W, d)
+    labels = _Clusters(pixels, centroids).assign(centroids)  # (H W,)
+    return palette[labels].reshape(image.shape)  # (H, W, d)
 
 
 def compression_factor(num_pixels: int, num_colors: int) -> float:
@@ -331,21 +332,21 @@ class _Clusters:
         self.sums, self.most = np.zeros((K + 1, d + 2)), np.zeros(K)
 
     def assign(self, centroids):
-        """Give each point its nearest centroid; return whether any label changed."""
+        """Return each point's nearest centroid (N,); `changed` then says if any is another."""
         moves = np.sqrt(_squares(centroids - self.centroids) + _TINY)  # (K,)
         self.drift[:-1] = (1 + self.slack) * (self.drift[:-1] + moves + moves.max())
         self.centroids, offsets = centroids, centroids - self.centre  # (K, d)
         weights = np.empty((len(centroids), len(self.centre) + 1))  # (K, d + 1)
         weights[:, :-1], weights[:, -1] = -2 * offsets, _squares(offsets)
         step = _Step(self.centre, centroids, weights, self.drift, self.slack)
-        changed = self._reassign(step)
+        self.changed = self._reassign(step)
         # A sum of lengths that has fallen to a thousandth has lost three digits, say when a point
         # at 1e30 has left the cluster: the sums are made anew.
         if (1024 * self.sums[:-1, -1] < self.most).any():
             self._forget()
             self._reassign(step)
         self.most = np.maximum(self.most, self.sums[:-1, -1])  # (K,)
-        return changed
+        return self.labels
 
     def _reassign(self, step):
         """Reassign the points, shared between threads; keep count of what the arrays do."""
@@ -367,13 +368,6 @@ class _Clusters:
         blocks = _blocks(N, max(1, _BLOCK_COORDINATES // d))
         squares = (np.sum((self.points[b] - centroids[self.labels[b]]) ** 2) for b in blocks)
         return float(sum(squares)) / N
-
-
-def _nearest(data, centroids):
-    """Return the index (N,) of each point's nearest centroid."""
-    clusters = _Clusters(data, centroids)
-    clusters.assign(centroids)
-    return clusters.labels
 
 
 def _route():
@@ -458,7 +452,7 @@ def _compare(points, centroids, slack):
 
 
 def _gap(first, second, slack, blur):
-    """Return by how much the root of `second` exceeds that of `first`, at least."""
+    """Return the gap of two squared distances, at least; 0 or less if it cannot be told."""
     low = (1 - slack) * second - (blur + _TINY)
     high = (1 + slack) * first + (blur + _TINY)
     return np.sqrt(np.maximum(low, 0)) - np.sqrt(np.maximum(high, 0))
@@ -638,17 +632,16 @@ def _check_start(centroids, num_points, dtype):
             f"{dtype}; convert train_data to float64 first."
         )
     K, distinct = len(centroids), len({row.tobytes() for row in centroids + 0.0})  # no -0.0
+    mistake = ""
     if K > num_points:
-        warnings.warn(
-            f"initial_centroids has {K} rows, train_data only {num_points}; pass the points first.",
-            stacklevel=3,
-        )
+        mistake = f"{K} rows, train_data only {num_points}; pass the points first."
     elif distinct < K:
-        warnings.warn(
-            f"initial_centroids has only {distinct} distinct rows of {K}, and a copy gets no "
-            "points; choose among np.unique(train_data, axis=0).",
-            stacklevel=3,
+        mistake = (
+            f"only {distinct} distinct rows of {K}, and a copy gets no points; choose among "
+            "np.unique(train_data, axis=0)."
         )
+    if mistake:
+        warnings.warn(f"initial_centroids has {mistake}", stacklevel=3)
 
 
 def _warn_if_scaled(name, array):

@@ -283,8 +283,7 @@ class Rounded:
         monkeypatch.setattr(kmeans, "_Step", rounded_step)
 
     def assign(self, centroids):
-        self.clusters.assign(np.array(centroids, float))
-        return self.clusters.labels[0]
+        return self.clusters.assign(np.array(centroids, float))[0]
 
 
 # Where a point lies, and in how many dimensions: at the centre, and far from it.
@@ -325,9 +324,8 @@ def test_rounding_skips_no_change(d, r, monkeypatch):
 def test_a_tie_reached_by_moving_goes_to_the_lower_index():
     """The drift comes to exactly the gap."""
     clusters = kmeans._Clusters(np.zeros((1, 1)), np.array([[3.0], [0.0]]))
-    assert clusters.assign(np.array([[3.0], [0.0]])) and clusters.labels[0] == 1
-    clusters.assign(np.array([[1.5], [1.5]]))
-    assert clusters.labels[0] == 0
+    assert clusters.assign(np.array([[3.0], [0.0]])) == 1
+    assert clusters.assign(np.array([[1.5], [1.5]])) == 0
 
 
 @pytest.mark.usefixtures("both_routes")
@@ -441,18 +439,6 @@ def test_without_numba_the_arrays_do_all(monkeypatch):
     assert kmeans._route() is kmeans._reassign_arrays
 
 
-# What must not matter
-
-
-@pytest.mark.usefixtures("both_routes")
-def test_order_of_the_points_does_not_matter():
-    data = blobs(5, 500, 3, 4)
-    shuffled = np.random.default_rng(1).permutation(data)
-    np.testing.assert_allclose(
-        kmeans.train_kmeans(data, data[:4]), kmeans.train_kmeans(shuffled, data[:4]), rtol=1e-11
-    )
-
-
 @pytest.mark.usefixtures("both_routes")
 def test_the_type_of_the_numbers():
     data = np.round(blobs(7, 400, 3, 4) * 8)  # exact in all of them
@@ -552,13 +538,10 @@ def test_a_picture_scaled_from_0_to_1_gets_a_warning(dtype):
 
 @pytest.mark.filterwarnings("error")
 def test_a_dark_picture_gets_none():
-    for image, palette in (
-        (LEVELS // 11, [[0.5] * 3]),  # whole levels, 0 and 1
-        (LEVELS // 11 * 1.0, [[0.0] * 3]),
-        (LEVELS / 10, [[0.5] * 3]),  # above 1
-        (LEVELS / 11 - 0.1, [[1.5] * 3]),  # below 0
-    ):
-        kmeans.compress_image(image, palette) if image.max() != 1.1 else None
+    kmeans.compress_image(LEVELS // 11, [[0.5] * 3])  # levels 0 and 1
+    kmeans.compress_image(LEVELS // 11 * 1.0, [[0.0] * 3])
+    kmeans.compress_image(LEVELS / 10, [[1.5] * 3])  # above 1
+    kmeans.compress_image(LEVELS / 11 - 0.1, [[1.5] * 3])  # below 0
     kmeans.mean_pixel_error(LEVELS / 11, LEVELS / 12)
 
 
