@@ -132,7 +132,7 @@ def test_reparametrize_has_the_mean_and_variance_asked_for(implementation):
 
 def test_the_smallest_network_runs():
     model = small_model(input_size=1, latent_size=1, num_classes=1, hidden_units=1)
-    assert model(torch.ones(1, 1), torch.ones(1, 1))[0].shape == (1, 1)
+    assert model(torch.ones(1, 1), cvae.one_hot([0], 1))[0].shape == (1, 1)
 
 
 def test_noise_can_be_given():
@@ -241,7 +241,7 @@ def test_loader_flattens_floats_in_any_layout_and_refuses_bytes_of_0_and_1():
         np.testing.assert_array_equal(x, images.reshape(5, D))
         np.testing.assert_array_equal(k, labels[::-1])
     for level in (0, 2):  # black, or very dark
-        cvae.BatchLoader(level * np.eye(4, dtype=np.uint8), range(4), 2)
+        cvae.BatchLoader(level * np.eye(4, dtype=np.uint8), range(4), 1)
     with pytest.raises(ValueError, match="convert zeros and ones to float"):
         cvae.BatchLoader(np.eye(4, dtype=np.uint8), range(4), 2)
 
@@ -329,6 +329,7 @@ def test_mistakes_that_would_teach_a_model_nothing_are_refused():
         ("optimizer", 1e-3, "optimizer must .* got float"),
         ("num_classes", C + 1, "num_classes must be the model's 4, got 5"),
         ("model", cvae.CVAE, "model must be a CVAE, got type"),
+        ("train_loader", [(x + 0.1, [0, 1, 2, 3])], "images must lie in .0, 1., got 0.1 to 1.08"),
         ("train_loader", TensorDataset(x), "got .*TensorDataset.*; use a DataLoader"),
         ("train_loader", DataLoader(TensorDataset(x)), "pairs .images, labels., got .*list"),
         ("train_loader", (x, c), "pairs .images, labels., got .*Tensor"),
@@ -457,6 +458,7 @@ def test_log_likelihood_agrees_with_quadrature_and_bounds_hold():
     model = small_model(latent_size=1).double()
     with torch.no_grad():
         model.fc3.weight[:, 0] *= 8  # so that z matters
+        model.fc_logvar.bias += 1  # and its variance is not 1
     x, labels = torch.rand(3, D).double(), torch.tensor([0, 1, 3])
     z = torch.linspace(-10, 10, 4001, dtype=torch.float64)[:, None]
     exact = torch.empty(3, dtype=torch.float64)
