@@ -23,8 +23,8 @@ CODE_OF = {
     "exception": 2, "not implemented": 40, "missing": 73, "time": 70, "memory": 71, "died": 72,
 }  # fmt: skip
 FULL_SPEED, NO_SPEED = (
-    6.0,
-    25.0,
+    4.0,
+    12.0,
 )  # times the textbook's time: all points up to here, none from there
 MAX_PAIRS = 7  # of timings; the best counts
 MAX_TIMEOUTS = 2  # of one function; its other cases are not tried then

@@ -405,7 +405,7 @@ def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
     monkeypatch.setattr(marking, "Sandbox", Clock)
     monkeypatch.setattr(marking, "_textbook_folder", lambda: "book")
     credits = []
-    for ratio in (0.5, marking.FULL_SPEED, 10.0, 20.0, marking.NO_SPEED, 100.0):
+    for ratio in (0.5, marking.FULL_SPEED, 6.0, 10.0, marking.NO_SPEED, 100.0):
         replies["own"] = ratio
         result = marking._time("own", case, "process")
         credits.append(result.score / case.points)
