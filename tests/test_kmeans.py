@@ -170,6 +170,18 @@ def test_threads_do_not_matter(monkeypatch, num_threads):
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
+def test_workers_have_the_cores_to_themselves():
+    with threadpool_limits(3):
+        with kmeans._workers(True) as (run, num_threads):
+            assert num_threads == 3 and list(run(abs, [-1, 2])) == [1, 2]
+            blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+            assert {library["num_threads"] for library in blas} == {1}
+            with kmeans._workers(True) as others:
+                assert others == (map, 1)
+        with kmeans._workers(False) as few, threadpool_limits(1), kmeans._workers(True) as alone:
+            assert few == alone == (map, 1)
+
+
 def test_runs_at_once_leave_the_number_of_blas_threads_as_it_was():
     data = np.random.default_rng(0).normal(size=(100_000, 4))
     kmeans._compiled_loop()  # loads SciPy's BLAS
@@ -238,11 +250,11 @@ def test_clusters_far_apart_have_an_exact_distortion():
 
 @pytest.mark.usefixtures("both_routes")
 def test_a_huge_value_leaves_no_trace_in_the_cluster_it_left():
-    data = np.vstack([blobs(1, 300, 2, 3), [[1e30, -1e30]] * 3])
-    start = data[[0, 1, 2]]  # the huge values start in the cluster of a small one
-    ours = kmeans.train_kmeans(data, start, num_iterations=9)
-    theirs = textbook.kmeans.train_kmeans(data, start, num_iterations=9)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    data = np.vstack([blobs(1, 100, 1, 1), [[1e20], [1.8e20]]])
+    calls = []
+    kmeans.train_kmeans(data, [[0.0], [2.1e20]], callback=lambda t, J, c: calls.append(c))
+    assert calls[1][0] > 1e17  # 1e20 started in the first cluster
+    np.testing.assert_allclose(calls[-1], [[data[:100].mean()], [1.4e20]], rtol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e-9, 1e9, 1e150])
@@ -257,10 +269,10 @@ def test_scale_and_shift_move_with_the_data(scale, shift):
 
 @pytest.mark.usefixtures("both_routes")
 def test_squares_that_lose_digits_near_zero():
-    rng = np.random.default_rng(0)
-    data = rng.integers(-9, 9, size=(400, 2)) * 1e-161
-    labels = textbook.kmeans.assign_clusters(data, data[:9])
-    np.testing.assert_array_equal(kmeans.assign_clusters(data, data[:9]), labels)
+    for scale in np.geomspace(1e-162, 1e-158, 9):
+        data = np.random.default_rng(0).normal(size=(1000, 2)) * scale
+        labels = textbook.kmeans.assign_clusters(data, data[:30])
+        np.testing.assert_array_equal(kmeans.assign_clusters(data, data[:30]), labels)
 
 
 class Rounded:
@@ -326,6 +338,18 @@ def test_a_tie_reached_by_moving_goes_to_the_lower_index():
     clusters = kmeans._Clusters(np.zeros((1, 1)), np.array([[3.0], [0.0]]))
     assert clusters.assign(np.array([[3.0], [0.0]])) == 1
     assert clusters.assign(np.array([[1.5], [1.5]])) == 0
+
+
+@pytest.mark.usefixtures("both_routes")
+def test_moves_too_small_for_the_drift_add_up():
+    clusters = kmeans._Clusters(np.zeros((1, 1)), np.array([[-99.0], [99.0]]))
+    for t in range(-1, 40):  # the first step moves far
+        centroids = np.array([[-1 - (40 - t) * EPS], [1 + t * EPS]])
+        assert clusters.assign(centroids) == (t < 20)
+    assert clusters.drift[0] > 196
+    clusters = kmeans._Clusters(np.zeros((1, 1)), np.array([[0.0]]))
+    clusters.assign(np.array([[1e-170]]))  # whose square is 0
+    assert clusters.drift[0] >= 2e-170
 
 
 @pytest.mark.usefixtures("both_routes")
@@ -417,7 +441,9 @@ def works(loop):
 def test_where_numba_has_no_place_for_its_cache_the_loop_is_compiled_all_the_same(monkeypatch):
     caching = pytest.importorskip("numba.core.caching")
     monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    kmeans._blas()
     assert works(kmeans._compiled_loop.__wrapped__())
+    assert kmeans._blas.cache_info().currsize == 0  # the loop may have brought another BLAS
 
 
 def test_a_damaged_cache_is_passed_by(monkeypatch, tmp_path):
