@@ -357,11 +357,11 @@ class _Clusters:
             ends = [N * i // threads for i in range(threads + 1)]
             rows = [slice(*pair) for pair in itertools.pairwise(ends)]
             parts = [_Part(self.points[r], self.labels[r], self.expiry[r]) for r in rows]
-            due, moved, sums = zip(*run(functools.partial(reassign, step), parts), strict=True)
+            due, changed, sums = zip(*run(functools.partial(reassign, step), parts), strict=True)
         self.sums += sum(sums)
         if reassign is _reassign_arrays:
             _numbers_done += sum(due) * sum(step.centroids.shape)
-        return any(moved)
+        return any(changed)
 
     def distortion(self, centroids):
         """Return the mean squared distance from a point to the centroid of its label."""
@@ -380,13 +380,13 @@ def _route():
 def _reassign_arrays(step, part):
     """Reassign the points that are due, a block at a time.
 
-    Updates the part's labels and expiry. Returns how many points were due, how many changed their
+    Updates the part's labels and expiry. Returns how many points were due, whether any changed its
     cluster, and what the sums gain by it.
     """
     centre, centroids, weights, drift, slack = step
     points, labels, expiry = part
     K, d = centroids.shape
-    sums, moved = np.zeros((K + 1, d + 2)), 0
+    sums, any_moved = np.zeros((K + 1, d + 2)), False
     due = np.flatnonzero(expiry < drift[labels])
     for block in _blocks(len(due), max(64, min(_BLOCK_SCORES // K, _BLOCK_COORDINATES // d))):
         rows = due[block]  # (B,)
@@ -400,14 +400,14 @@ def _reassign_arrays(step, part):
         if close.size:
             nearest[close], gap[close] = _compare(points[rows[close]], centroids, slack)
         expiry[rows] = drift[nearest] + gap
-        changed = np.flatnonzero(nearest != old)
-        if changed.size:
+        moved = np.flatnonzero(nearest != old)
+        if moved.size:
+            any_moved = True
             labels[rows] = nearest
-            x, r = x[changed], np.sqrt(square[changed])
-            x = np.column_stack([x, np.ones(len(x)), r])  # (B, d + 2)
-            _transfer(sums, x, old[changed], nearest[changed])
-            moved += changed.size
-    return due.size, moved, sums
+            r = np.sqrt(square[moved])
+            x = np.column_stack([x[moved], np.ones(moved.size), r])  # (B, d + 2)
+            _transfer(sums, x, old[moved], nearest[moved])
+    return due.size, any_moved, sums
 
 
 def _two_nearest(x, weights):
@@ -461,15 +461,16 @@ def _gap(first, second, slack, blur):
 
 def _reassign_compiled(step, part):
     """Do as `_reassign_arrays` does, and leave it no more than the points too close to call."""
-    due, close, moved, sums = _compiled_loop()(step, part)
-    if close:
+    due, all_told, any_moved, sums = _compiled_loop()(step, part)
+    if not all_told:
         _, others_moved, others = _reassign_arrays(step, part)
-        moved, sums = moved + others_moved, sums + others
-    return due, moved, sums
+        any_moved |= others_moved
+        sums += others
+    return due, any_moved, sums
 
 
 def _reassign_loop(step, part):
-    """Do as `_reassign_arrays` does, but leave due, and count, whom the product cannot tell."""
+    """Do as `_reassign_arrays` does, but leave due, and say so, whom the product cannot tell."""
     centre, centroids, weights, drift, slack = step
     points, labels, expiry = part
     (N, d), K = points.shape, len(centroids)
@@ -477,7 +478,7 @@ def _reassign_loop(step, part):
     rows, nearest = np.zeros(B, np.int64), np.zeros(B, np.int64)
     x, scores, sums = np.ones((B, d + 1)), np.empty((K, B)), np.zeros((K + 1, d + 2))
     square, first, second, gap = np.zeros(B), np.empty(B), np.empty(B), np.empty(B)
-    n = due = close = moved = 0
+    n, due, all_told, any_moved = 0, 0, True, False
     while n < N:
         num = 0
         while n < N and num < B:
@@ -513,7 +514,7 @@ def _reassign_loop(step, part):
             row = rows[i]
             if gap[i] <= 0:
                 expiry[row] = -np.inf
-                close += 1
+                all_told = False
                 continue
             old, new = labels[row], nearest[i]
             expiry[row] = drift[new] + gap[i]
@@ -525,9 +526,9 @@ def _reassign_loop(step, part):
                 sums[old, d + 1] -= length
                 sums[new, d + 1] += length
                 labels[row] = new
-                moved += 1
+                any_moved = True
         due += num
-    return due, close, moved, sums
+    return due, all_told, any_moved, sums
 
 
 @functools.cache

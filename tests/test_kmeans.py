@@ -2,6 +2,7 @@
 
 import math
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,6 +108,8 @@ def test_compression_factor():
     assert kmeans.compression_factor(512 * 512, 16) == pytest.approx(expected, rel=1e-12)
     assert kmeans.compression_factor(10, 1) == 240 / 24  # no bits a pixel, one colour
     assert kmeans.compression_factor(1000, 5) == 24000 / (3000 + 120)  # 5 colours need 3 bits
+    with warnings.catch_warnings(action="error"):
+        assert kmeans.compression_factor(16, 16) == 24 * 16 / (16 * 4 + 24 * 16)
     with pytest.warns(UserWarning, match="num_colors is 100, num_pixels only 16"):
         kmeans.compression_factor(16, 100)
 
@@ -246,6 +249,20 @@ def test_clusters_far_apart_have_an_exact_distortion():
     seen = []
     kmeans.train_kmeans(data, [[3.0], [1e6 - 3]], callback=lambda t, J, c: seen.append(J))
     assert seen == [9.0625, 0.0625]
+
+
+@pytest.mark.usefixtures("both_routes")
+def test_sums_are_those_of_the_clusters():
+    data = blobs(2, 500, 3, 4)
+    clusters, centroids = kmeans._Clusters(data, data[:4]), data[:4]
+    for _ in range(5):
+        labels = clusters.assign(centroids)
+        offsets = data - clusters.centre
+        r = np.linalg.norm(offsets, axis=1)
+        x = np.column_stack([offsets, np.ones(500), r])
+        expected = [x[labels == k].sum(axis=0) for k in range(4)]
+        np.testing.assert_allclose(clusters.sums[:4], expected, rtol=1e-11)
+        centroids = kmeans._update_centroids(clusters, centroids)
 
 
 @pytest.mark.usefixtures("both_routes")
@@ -435,7 +452,7 @@ def test_no_layout_compiles_the_loop_anew(monkeypatch):
 def works(loop):
     row, labels = np.ones((1, 1)), np.ones(1, np.int64)
     step = kmeans._Step(row[0], row, np.array([[0.0, 0.0]]), np.zeros(2), 1e-15)
-    return loop(step, kmeans._Part(row, labels, np.full(1, -np.inf)))[:3] == (1, 0, 1)
+    return loop(step, kmeans._Part(row, labels, np.full(1, -np.inf)))[:3] == (1, True, True)
 
 
 def test_where_numba_has_no_place_for_its_cache_the_loop_is_compiled_all_the_same(monkeypatch):
@@ -505,6 +522,7 @@ def test_equal_points_and_equal_centroids():
     np.testing.assert_array_equal(kmeans.assign_clusters(data, result), 0)
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_point_and_no_iteration():
     np.testing.assert_array_equal(kmeans.train_kmeans([[3, 4]], [[0, 0]]), [[3, 4]])
     result = kmeans.train_kmeans([[3, 4]], [[0, 0]], num_iterations=0)
@@ -517,7 +535,9 @@ def test_a_centroid_that_the_points_type_cannot_hold_is_refused():
     with pytest.raises(ValueError, match="initial_centroids holds values up to 1e\\+06.*float16"):
         kmeans.train_kmeans(data, [[0.0], [-1e6]])
     largest = np.float64(np.finfo(np.float16).max)
-    assert kmeans.train_kmeans(data, [[0.0], [-largest]])[1, 0] == -largest
+    data[:] = largest  # the sum overflows
+    result = kmeans.train_kmeans(data, [[0.0], [-largest]])
+    np.testing.assert_array_equal(result, [[largest], [-largest]])
 
 
 def test_what_are_no_points_is_refused_with_a_remedy():
