@@ -77,18 +77,18 @@ def train_kmeans(
     _check_start(centroids, len(data), dtype)
 
     watched = verbose or callback is not None  # the last centroids are then judged as well
-    clusters = _Clusters(data, centroids)
-    for iteration in range(num_iterations + watched):
-        clusters.assign(centroids)  # label_n = argmin_k ||x_n - c_k||^2
-        if watched:
-            distortion = clusters.distortion(centroids)
-            if verbose:
-                print(f"iteration {iteration}: mean squared distance {distortion:.6g}")
-            if callback is not None and callback(iteration, distortion, centroids.astype(dtype)):
+    with _Clusters(data, centroids) as clusters:
+        for iteration in range(num_iterations + watched):
+            clusters.assign(centroids)  # label_n = argmin_k ||x_n - c_k||^2
+            if watched:
+                J = clusters.distortion(centroids)
+                if verbose:
+                    print(f"iteration {iteration}: mean squared distance {J:.6g}")
+                if callback is not None and callback(iteration, J, centroids.astype(dtype)):
+                    break
+            if not clusters.changed or iteration == num_iterations:
                 break
-        if not clusters.changed or iteration == num_iterations:
-            break
-        centroids = _update_centroids(clusters, centroids)  # c_k = the mean of its points
+            centroids = _update_centroids(clusters, centroids)  # c_k = the mean of its points
     return centroids.astype(dtype)
 
 
@@ -105,7 +105,8 @@ def assign_clusters(data: ArrayLike, centroids: ArrayLike) -> np.ndarray:
     ndarray of int64, shape (N,)
     """
     data, centroids = _check_pair("data", data, "centroids", centroids)
-    return _Clusters(data, centroids).assign(centroids)
+    with _Clusters(data, centroids) as clusters:
+        return clusters.assign(centroids)
 
 
 def _update_centroids(clusters, centroids):
@@ -141,8 +142,8 @@ def compress_image(image: ArrayLike, centroids: ArrayLike) -> np.ndarray:
     if not _warn_if_scaled("image", image) and image.max() > 1:
         _warn_if_scaled("centroids", centroids)
     palette = np.clip(np.rint(centroids), 0, 255).astype(np.uint8)  # (K, d)
-    labels = _Clusters(pixels, centroids).assign(centroids)  # (H W,)
-    return palette[labels].reshape(image.shape)  # (H, W, d)
+    with _Clusters(pixels, centroids) as clusters:
+        return palette[clusters.assign(centroids)].reshape(image.shape)  # (H, W, d)
 
 
 def compression_factor(num_pixels: int, num_colors: int) -> float:
@@ -285,7 +286,7 @@ _EPS = np.finfo(np.float64).eps
 _TINY = np.finfo(np.float64).tiny  # squares below it have lost digits, so all are blurred by it
 _WORTH_COMPILING = 5e8  # numbers that the arrays have worked on in this process
 _WORTH_SHARING = 4e6  # coordinates compared in a step; below it, starting threads costs more
-_BLOCK_SCORES = 1 << 15  # distances held at once: 256 KiB, which fits the cache
+_BLOCK_SCORES = 1 << 16  # distances held at once: 512 KiB, which fit the cache
 _BLOCK_COORDINATES = 1 << 18  # and coordinates: 2 MiB
 _TILE_POINTS, _TILE_NUMBERS = 512, 1 << 17  # the same in the compiled loop: no more than 1 MiB
 _MANY = np.iinfo(np.int8).max  # clusters; above it rows of them are long, and ranks no longer fit
@@ -311,10 +312,11 @@ class _Part(NamedTuple):
     expiry: np.ndarray  # (N,)
 
 
-class _Clusters:
-    """The points and their labels, kept up to date while the centroids move."""
+class _Clusters(contextlib.ExitStack):
+    """The points and their labels, kept up to date while the centroids move; exit ends threads."""
 
     def __init__(self, data, centroids):
+        super().__init__()
         # The loop is compiled for one kind of array only.
         self.points = np.require(data, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
         (N, d), K = self.points.shape, len(centroids)
@@ -322,7 +324,7 @@ class _Clusters:
         self.centre = np.sort(some, axis=0)[len(some) // 2]  # (d,): a median, so few are far away
         self.centroids = centroids
         self.slack = 2 * (d + 4) * _EPS
-        self.drift = np.zeros(K + 1)
+        self.drift, self.route = np.zeros(K + 1), None
         self.labels, self.expiry = np.empty(N, np.int64), np.empty(N)
         self._forget()
 
@@ -352,14 +354,18 @@ class _Clusters:
     def _reassign(self, step):
         """Reassign the points, shared between threads; keep count of what the arrays do."""
         global _numbers_done
-        reassign, N = _route(), len(self.points)
-        with _workers(self.points.size * len(self.centroids) >= _WORTH_SHARING) as (run, threads):
-            ends = [N * i // threads for i in range(threads + 1)]
+        if self.route is not _route():  # at first, and when the compiled loop takes over
+            self.close()
+            self.route, N = _route(), len(self.points)
+            worthwhile = self.points.size * len(step.centroids) >= _WORTH_SHARING
+            self.run, num = self.enter_context(_workers(worthwhile))
+            ends = [N * i // num for i in range(num + 1)]
             rows = [slice(*pair) for pair in itertools.pairwise(ends)]
-            parts = [_Part(self.points[r], self.labels[r], self.expiry[r]) for r in rows]
-            due, changed, sums = zip(*run(functools.partial(reassign, step), parts), strict=True)
+            self.parts = [_Part(self.points[r], self.labels[r], self.expiry[r]) for r in rows]
+        results = self.run(functools.partial(self.route, step), self.parts)
+        due, changed, sums = zip(*results, strict=True)
         self.sums += sum(sums)
-        if reassign is _reassign_arrays:
+        if self.route is _reassign_arrays:
             _numbers_done += sum(due) * sum(step.centroids.shape)
         return any(changed)
 

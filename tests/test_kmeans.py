@@ -426,17 +426,20 @@ def test_small_work_compiles_nothing(monkeypatch):
         kmeans.train_kmeans(pixels, pixels[:16], num_iterations=50)
 
 
-def test_a_long_run_turns_to_the_compiled_loop_on_its_way(monkeypatch):
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_a_long_run_turns_to_the_compiled_loop_on_its_way(num_threads, monkeypatch):
     loop, calls, data = kmeans._compiled_loop(), [], blobs(0, 3000, 4, 8)
     monkeypatch.setattr(kmeans, "_compiled_loop", lambda: lambda *a: calls.append(1) or loop(*a))
+    monkeypatch.setattr(kmeans, "_WORTH_SHARING", 0)
     expected = textbook.kmeans.train_kmeans(data, data[:8], num_iterations=9)
     for numbers, expected_calls in ((3000 * 12, 8), (3000 * 12 + 1, 7), (9e9, 0)):
         calls.clear()
         monkeypatch.setattr(kmeans, "_numbers_done", 0)
         monkeypatch.setattr(kmeans, "_WORTH_COMPILING", numbers)
-        ours = kmeans.train_kmeans(data, data[:8], num_iterations=9)
+        with threadpool_limits(num_threads):
+            ours = kmeans.train_kmeans(data, data[:8], num_iterations=9)
         np.testing.assert_allclose(ours, expected, rtol=1e-12)
-        assert len(calls) == expected_calls
+        assert len(calls) == expected_calls * num_threads
     assert kmeans._numbers_done > 3000 * 12
 
 
