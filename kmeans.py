@@ -343,8 +343,8 @@ class _Clusters(contextlib.ExitStack):
         weights[:, :-1], weights[:, -1] = -2 * offsets, _squares(offsets)
         step = _Step(self.centre, centroids, weights, self.drift, self.slack)
         self.changed = self._reassign(step)
-        # A sum of lengths that has fallen to a thousandth has lost three digits, say when a point
-        # at 1e30 has left the cluster: the sums are made anew.
+        # A cluster's lengths summed to `most` at most. Once they sum to a thousandth of that, say
+        # because a point at 1e30 left, the sums have lost three digits and are made anew.
         if (1024 * self.sums[:-1, -1] < self.most).any():
             self._forget()
             self._reassign(step)
