@@ -1,47 +1,19 @@
-"""Grade submissions one after the other, each result whole or absent; and check one's own work."""
+"""Grade submissions one after the other, each result whole or absent."""
 
-import hashlib
-import os
+import argparse
 import shlex
 import time
 from pathlib import Path
 
-from course import marking, report, sandbox
+from course import report, sandbox
+from course.check import add_choices
 from course.judging import POINTS
-
-CHECK_SEED = 0  # its cases are the visible ones
 
 
 def name_of(submission):
     """Return the name that a submission's results go by: its folder's, or its zip's."""
     path = Path(submission).resolve()
     return path.name if path.is_dir() else path.stem
-
-
-def digest(folder):
-    """Return the SHA-256 of the files below a folder, names included."""
-    total = hashlib.sha256()
-    for path in sorted(Path(folder).rglob("*")):
-        if path.is_file():
-            total.update(os.fsencode(path.relative_to(folder)) + b"\0" + path.read_bytes())
-    return total.hexdigest()
-
-
-def graded(submission, command, *, seed, level, only, jobs):
-    """Return the record of one submission; `command` with ``--only KEY`` repeats a case."""
-    try:
-        with sandbox.unpacked(submission) as folder:
-            sha = digest(folder)
-    except sandbox.SubmissionError:
-        sha = hashlib.sha256(Path(submission).name.encode()).hexdigest()
-    marks = marking.mark(submission, seed, level, only, jobs)
-    return report.results(
-        marks,
-        seed=seed,
-        level=level,
-        submission=sha,
-        command_for=lambda key: f"python -m course {command} --only {key}",
-    )
 
 
 def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
@@ -52,7 +24,9 @@ def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
         where = shlex.join([str(submission), "--out", str(out)])
         command = f"grade {where} --seed {seed}"
         try:
-            record = graded(submission, command, seed=seed, level=level, only=only, jobs=jobs)
+            record = report.record_of(
+                submission, command, seed=seed, level=level, only=only, jobs=jobs
+            )
             report.write(Path(out) / name, name, record)
         except Exception as error:  # no disk, or a fault of ours: the others are still graded
             print(f"{name}: not graded, the grader failed: {error!r}", flush=True)
@@ -66,21 +40,19 @@ def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
     return int(failed > 0)
 
 
-def check(folder, *, only=tuple(POINTS), jobs=2):
-    """Mark one's own work with the visible cases; return 0 if all pass, else 1."""
-    command = f"check {shlex.quote(str(folder))}"
-    record = graded(folder, command, seed=CHECK_SEED, level="process", only=only, jobs=jobs)
-    wrong = [test for test in record["tests"] if test["status"] != "passed"]
-    absent = {}  # files, functions and bodies that are not there yet: one line for all their cases
-    for test in wrong:
-        if test["extra_data"]["code"] in (40, 73):
-            why = f"{test['number']}  {test['output'].splitlines()[3]}"
-            absent[why] = absent.get(why, 0) + 1
-        else:
-            print(f"{test['number']}\n{test['output']}\n")
-    for why, count in absent.items():
-        print(f"{why} ({count} cases)")
-    passed = len(record["tests"]) - len(wrong)
-    print(f"\n{report.plain_table(record)}\n")
-    print(f"{passed} of {len(record['tests'])} cases pass, {record['score']:g} points.")
-    return int(bool(wrong))
+def main(arguments):
+    """Run `python -m course grade`; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m course grade", description=__doc__)
+    parser.add_argument("submissions", nargs="+", metavar="SUBMISSION", help="a folder or a zip")
+    parser.add_argument("--out", required=True, metavar="OUT", help="the folder of the results")
+    parser.add_argument("--seed", type=int, default=1, help="of the hidden cases")
+    add_choices(parser)
+    options = parser.parse_args(arguments)
+    if missing := [path for path in options.submissions if not Path(path).exists()]:
+        parser.error(f"{missing[0]} is not there")
+    names = [name_of(path) for path in options.submissions]
+    if twice := {name for name in names if names.count(name) > 1}:
+        parser.error(f"several submissions are named {sorted(twice)[0]}; their results would mix")
+    return grade(
+        options.submissions, options.out, seed=options.seed, jobs=options.jobs, only=options.only
+    )

@@ -8,9 +8,10 @@ import os
 import tempfile
 from pathlib import Path
 
+from course import marking
 from course.judging import CODES, MANUAL, POINTS
 from course.marking import FULL_SPEED, NO_SPEED, told
-from course.sandbox import ROOT, WARNINGS
+from course.sandbox import ROOT, WARNINGS, SubmissionError, unpacked
 
 GRADER_FILES = ("course/*.py", "textbook/*.py", "data/*.py", "data/*.json")
 
@@ -28,6 +29,32 @@ def grader_version():
 def number_of(part):
     """Return "1(a)" for "1a"."""
     return f"{part[:-1]}({part[-1]})"
+
+
+def digest(folder):
+    """Return the SHA-256 of the files below a folder, names included."""
+    total = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            total.update(os.fsencode(path.relative_to(folder)) + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def record_of(submission, command, *, seed, level, only, jobs):
+    """Return the record of one submission; `command` with ``--only KEY`` repeats a case."""
+    try:
+        with unpacked(submission) as folder:
+            sha = digest(folder)
+    except SubmissionError:
+        sha = hashlib.sha256(Path(submission).name.encode()).hexdigest()
+    marks = marking.mark(submission, seed, level, only, jobs)
+    return results(
+        marks,
+        seed=seed,
+        level=level,
+        submission=sha,
+        command_for=lambda key: f"python -m course {command} --only {key}",
+    )
 
 
 def results(marks, *, seed, level, submission, command_for):

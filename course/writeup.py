@@ -1,5 +1,6 @@
 """`make writeup`: execute every notebook, write pages and PDF, compare with the reference."""
 
+import argparse
 import asyncio
 import os
 import re
@@ -91,8 +92,11 @@ def execute(path, *, cell_time_limit=600, folder=ROOT, progress=None):
     return notebook
 
 
-def main(root=ROOT, names=NOTEBOOKS):
+def main(arguments=(), *, root=ROOT, names=NOTEBOOKS):
     """Write the write-up; return 0 if every notebook ran and no number differs, else 1."""
+    argparse.ArgumentParser(prog="python -m course writeup", description=__doc__).parse_args(
+        arguments
+    )
     folder = root / "writeup"
     clear(folder)
     runs = [run(name, root) for name in names]

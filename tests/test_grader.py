@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from course import __main__ as command_line
-from course import batch, cases, marking, mistakes
+from course import cases, marking, mistakes, report
 from course.judging import CODES, MANUAL, POINTS, Verdict
 from course.marking import cases_of, mark, told
 from tests.submissions.__main__ import STYLES, keys_of, style, styles_table
@@ -421,7 +421,7 @@ def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
 
 def test_results_are_in_gradescopes_format(tmp_path):
     keys = quick_keys(SEED, ("3b",))
-    record = batch.graded(
+    record = report.record_of(
         ROOT / "textbook", "grade S --out O", seed=SEED, level="process", only=keys, jobs=1
     )
     assert set(record) == {"score", "output", "output_format", "tests", "extra_data"}
@@ -431,7 +431,7 @@ def test_results_are_in_gradescopes_format(tmp_path):
         assert set(test["extra_data"]) == {"part", "code", "mistake", "ratio"}
         assert "visibility" not in test  # nothing is hidden, or the total would be
     assert "does not stop a determined cheat" in record["output"]
-    again = batch.graded(
+    again = report.record_of(
         ROOT / "textbook", "grade S --out O", seed=SEED, level="process", only=keys, jobs=2
     )
     assert again == record

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from course import batch, sandbox
+from course import report, sandbox
 from course.marking import mark
 from course.sandbox import Limits, Sandbox, SubmissionError, available_levels, unpacked
 from tests.submissions import hostile
@@ -188,7 +188,7 @@ def test_a_folder_beside_a_readme_is_found_and_an_environment_passed_over(tmp_pa
 def test_names_in_another_encoding_are_no_trouble(tmp_path):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/L\xf6sung.py")).write_text("")
     with unpacked(tmp_path) as copy:
-        assert len(batch.digest(copy)) == 64
+        assert len(report.digest(copy)) == 64
 
 
 def test_what_is_no_submission_is_refused(tmp_path):

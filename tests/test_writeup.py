@@ -394,7 +394,7 @@ def broken(checkout):
 
 
 def test_a_failure_leaves_no_stale_page_and_is_named_on_the_cover(broken, capsys):
-    assert writeup.main(broken, ["good", "broken"]) == 1
+    assert writeup.main(root=broken, names=["good", "broken"]) == 1
     folder = broken / "writeup"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {"good.html", "index.html", "writeup.pdf", "mine.txt"}
@@ -413,12 +413,12 @@ def test_a_failure_leaves_no_stale_page_and_is_named_on_the_cover(broken, capsys
 
 def test_all_well_is_status_0_and_a_difference_is_1(small, checkout, capsys, monkeypatch):
     monkeypatch.setattr(writeup, "run", lambda name, folder: small)
-    assert writeup.main(checkout, ["small"]) == 1
+    assert writeup.main(root=checkout, names=["small"]) == 1
     assert re.search(r"1\(b\) +mean <error> .* 14\.7 .* DIFFERS\n", capsys.readouterr().out)
     cells = [cell for cell in small.notebook.cells if "Comparison" not in cell.source]
     agreeing = small._replace(notebook=new_notebook(cells=cells))
     monkeypatch.setattr(writeup, "run", lambda name, folder: agreeing)
-    assert writeup.main(checkout, ["small"]) == 0
+    assert writeup.main(root=checkout, names=["small"]) == 0
 
 
 def test_progress_in_a_terminal(broken, capsys, monkeypatch):
@@ -446,7 +446,7 @@ def test_a_cell_that_kills_its_kernel_is_named(checkout):
 
 
 def test_command_line(monkeypatch, capsys):
-    monkeypatch.setattr(writeup, "main", lambda: 7)
+    monkeypatch.setattr(writeup, "main", lambda arguments: 7)
     assert command_line(["writeup"]) == 7
     with pytest.raises(SystemExit, match="2"):
         command_line(["write"])
