@@ -3,16 +3,13 @@
     S u_i = lambda_i u_i,    S = X^T X / (N - ddof) for the centred X (N, d)
 
 The components u_i are the eigenvectors of the covariance S, and the eigenvalues lambda_i are the
-variances along them. The larger of two matrices is never worked with:
+variances along them. With fewer points than dimensions, the smaller ``X X^T`` (N, N) gives both: it
+has the same non-zero eigenvalues, and if v is an eigenvector of it then ``X^T v`` is one of
+``X^T X`` (Turk and Pentland, "Eigenfaces for recognition", J. of Cognitive Neuroscience, 1991).
 
-- N >= d: the eigenvectors of ``X^T X`` (d, d) are the components.
-- N < d: ``X X^T`` (N, N) has the same non-zero eigenvalues, and if v is an eigenvector of it then
-  ``X^T v`` is one of ``X^T X`` (Turk and Pentland, "Eigenfaces for recognition", Journal of
-  Cognitive Neuroscience, 1991).
-
-Every function raises a TypeError for what holds no real numbers or is no integer where one is due,
-and a ValueError for shapes that do not fit, empty arrays, NaN, infinity, options out of range, and
-results too large for their dtype. That is the dtype of floating data, else float64.
+Results have the dtype of floating data, else float64. Every function raises a TypeError for what
+holds no real numbers or is no integer where one is due, and a ValueError for shapes that do not
+fit, empty arrays, NaN, infinity, options out of range, and results too large for their dtype.
 """
 
 import math
@@ -21,6 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
+# Overflow brings no warning in what follows, since `_as_dtype_of` refuses what came of it.
+@np.errstate(over="ignore", invalid="ignore")
 def pca(
     data: ArrayLike, *, ddof: int = 1, num_components: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -31,38 +30,28 @@ def pca(
     data : array_like, shape (N, d)
         One point a row, in any unit. Centred inside; not modified.
     ddof : int
-        The covariance is normalised by ``N - ddof``. 1 gives the unbiased estimate, whose
-        eigenvalues the problem set prints; 0 gives the S of its eqs. (9) to (11), which has 1/N.
+        The covariance is normalised by ``N - ddof``: 1 gives the eigenvalues that the problem set
+        prints, 0 the S of its eqs. (9) to (11), which has 1/N.
     num_components : int, optional
-        How many components K to return, from 1 to d. ``min(N, d)`` by default: N points span no
-        more directions than that, and the others have eigenvalue zero.
+        How many, K, from 1 to d. By default ``min(N, d)``: N points span no more directions.
 
     Returns
     -------
     U : ndarray, shape (d, K)
-        The components in its columns, orthonormal, by descending eigenvalue. In each, the entry
-        of largest magnitude is positive (the first of them, if several tie).
+        Orthonormal components in columns. In each, the entry of largest magnitude is positive
+        (the first of them, if several tie). Components whose eigenvalues agree within rounding,
+        about 1e-16 of the largest, are an arbitrary basis of their span.
     eigenvalues : ndarray, shape (K,)
-        The variances along the components, descending and never negative, in the data's unit
-        squared.
-
-    Notes
-    -----
-    Computed in float64. Rounding moves an eigenvalue by about 1e-16 of the largest one, so a
-    component whose eigenvalue is smaller than that is an arbitrary direction orthogonal to those
-    before it. Components that share an eigenvalue are an arbitrary basis of their span.
+        The variances along them, descending and never negative, in the data's unit squared.
     """
     data = _check_points(data)
     N, d = data.shape
     ddof = _check_count("ddof", ddof)
     if ddof >= N:
         raise ValueError(
-            f"data has N = {N} point(s), but a covariance normalised by N - ddof with ddof = "
-            f"{ddof} needs at least {ddof + 1}; give more points, or a smaller ddof."
+            f"data has N = {N} points, ddof = {ddof} needs at least {ddof + 1}; pass a smaller ddof."
         )
-    K = min(N, d) if num_components is None else _check_num_components(num_components)
-    if K > d:
-        raise ValueError(f"num_components must be 1 to {d}, the columns of data, got {K}.")
+    K = min(N, d) if num_components is None else _check_num_components(num_components, d)
 
     X, exponent = _centred_and_scaled(data)  # (N, d)
     if d <= N:
@@ -70,12 +59,11 @@ def pca(
     else:
         squares, V = _leading_eigenvectors(X @ X.T, min(N, K))  # at most N; V (N, min(N, K))
         squares = np.pad(squares, (0, K - len(squares)))  # (K,)
-        U = _orthonormalised(X.T @ V, K)  # (d, K)
+        # QR makes orthonormal columns even of those that are near zero, and adds what K > N asks.
+        U = np.linalg.qr(X.T @ V, "reduced" if K <= N else "complete")[0][:, :K]  # (d, K)
     variances = np.maximum(squares, 0) / (N - ddof)  # rounding can put a zero below zero
-    with np.errstate(over="ignore"):
-        eigenvalues = np.ldexp(variances, 2 * exponent).astype(_result_dtype(data))
-    U = (U * _signs(U)).astype(eigenvalues.dtype, copy=False)
-    return U, _no_overflow("an eigenvalue", eigenvalues)
+    eigenvalues = _as_dtype_of(data, "an eigenvalue", np.ldexp(variances, 2 * exponent))
+    return (U * _signs(U)).astype(eigenvalues.dtype, copy=False), eigenvalues
 
 
 train_PCA = pca  # the name that the course's notebook calls
@@ -97,13 +85,12 @@ def num_components_for(eigenvalues: ArrayLike, fraction: float) -> int:
         The smallest K with ``v(K) / v(L) >= fraction``, where v(K) is the sum of the first K.
         Differences within rounding, L eps, count as equal.
     """
-    eigenvalues, share = _finite("eigenvalues", eigenvalues), _finite("fraction", fraction)
+    eigenvalues = _finite("eigenvalues", eigenvalues).astype(np.float64)
+    share = _finite("fraction", fraction)
     if share.ndim != 0 or not 0 < share <= 1:
         raise ValueError(
-            f"fraction must be one number above 0 and at most 1, got {fraction!r:.60}; "
-            "write 95 % as 0.95."
+            f"fraction must be one number above 0 up to 1 (write 95 % as 0.95), got {fraction!r:.60}."
         )
-    eigenvalues = eigenvalues.astype(np.float64)
     if eigenvalues.ndim != 1 or (eigenvalues < 0).any() or (np.diff(eigenvalues) > 0).any():
         raise ValueError(
             "eigenvalues must be non-negative and descending, of shape (L,), as pca returns them, "
@@ -117,6 +104,7 @@ def num_components_for(eigenvalues: ArrayLike, fraction: float) -> int:
     return int(enough.argmax()) + 1
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def project(data: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     """Return the coordinates of points along the components, ``U^T (x - mean)`` for each.
 
@@ -124,10 +112,8 @@ def project(data: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     ----------
     data : array_like, shape (..., d)
         Points along the last axis: (N, d) for many, (d,) for one.
-    U : array_like, shape (d, K)
-        Components in columns.
-    mean : array_like, shape (d,)
-        The mean of the data that U was computed from.
+    U, mean : array_like, shapes (d, K) and (d,)
+        Components in columns, and the mean of the data that they were computed from.
 
     Returns
     -------
@@ -135,22 +121,19 @@ def project(data: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     """
     data, mean = _finite("data", data), _finite("mean", mean).astype(np.float64)
     U = _check_components("data", data, "d", U, mean)
-    with np.errstate(over="ignore", invalid="ignore"):
-        scores = (data - mean) @ U  # (..., K)
-        return _no_overflow("a score", scores.astype(_result_dtype(data)))
+    return _as_dtype_of(data, "a score", (data - mean) @ U)  # (..., K)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def reconstruct(scores: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     """Return the points with the given scores, ``U z + mean`` for each.
 
-    With all d components it undoes `project`; with fewer it gives the nearest point in the flat
-    that they span through the mean.
+    With all d components it undoes `project`; with fewer it gives the nearest point in their flat.
 
     Parameters
     ----------
-    scores : array_like, shape (..., K)
-    U, mean : array_like, shapes (d, K) and (d,)
-        As for `project`.
+    scores, U, mean : array_like, shapes (..., K), (d, K) and (d,)
+        As `project` returns and takes them.
 
     Returns
     -------
@@ -158,11 +141,10 @@ def reconstruct(scores: ArrayLike, U: ArrayLike, mean: ArrayLike) -> np.ndarray:
     """
     scores, mean = _finite("scores", scores), _finite("mean", mean).astype(np.float64)
     U = _check_components("scores", scores, "K", U, mean)
-    with np.errstate(over="ignore", invalid="ignore"):
-        points = scores.astype(np.float64) @ U.T + mean  # (..., d)
-        return _no_overflow("a coordinate", points.astype(_result_dtype(scores)))
+    return _as_dtype_of(scores, "a coordinate", scores @ U.T + mean)  # (..., d)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def distortion(data: ArrayLike, U: ArrayLike) -> float:
     """Return J, the mean squared distance from the points to their projections, eq. (9).
 
@@ -181,12 +163,16 @@ def distortion(data: ArrayLike, U: ArrayLike) -> float:
     """
     data = _check_points(data)
     U = _check_components("data", data, "d", U)
-    _check_orthonormal(U)
+    error = np.abs(U.T @ U - np.eye(U.shape[1])).max()
+    if not error < 0.01:  # well above the rounding of float16
+        raise ValueError(
+            f"U must have orthonormal columns, but U^T U is off by up to {error:.3g}; pass "
+            "components as pca returns them, or np.linalg.qr(U)[0]."
+        )
     X, exponent = _centred_and_scaled(data)  # (N, d)
     X -= (X @ U) @ U.T
-    with np.errstate(over="ignore"):
-        J = np.ldexp(np.vdot(X, X) / len(X), 2 * exponent)  # (9)
-    return float(_no_overflow("the distortion", J))
+    J = np.ldexp(np.vdot(X, X) / len(X), 2 * exponent)  # (9)
+    return float(_as_dtype_of(X, "the distortion", J))
 
 
 def hello() -> None:
@@ -205,46 +191,29 @@ def _centred_and_scaled(data: np.ndarray) -> tuple[np.ndarray, int]:
 
     The exponent is 0 unless squares would overflow or vanish; dividing by a power of two is exact.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        # Taking off one of the points first makes a constant column exactly zero, and leaves the
-        # mean of data far from the origin less to round.
-        X = np.subtract(data, data[0], dtype=np.float64)  # (N, d)
-        X -= X.mean(axis=0)
-        size = np.linalg.norm(X)
-    if 1e-100 < size < 1e100:
+    # Taking off one of the points first makes a constant column exactly zero, and leaves the mean
+    # of data far from the origin less to round.
+    X = np.subtract(data, data[0], dtype=np.float64)  # (N, d)
+    X -= X.mean(axis=0)
+    if 1e-100 < np.linalg.norm(X) < 1e100:
         return X, 0
-    _finite("data", data)  # NaN and infinity survive in the norm, so this is early enough to look
-    largest = np.abs(_no_overflow("the spread of data", X)).max()
-    exponent = math.frexp(largest)[1]
+    exponent = math.frexp(np.abs(_as_dtype_of(X, "the spread of data", X)).max())[1]
     return np.ldexp(X, -exponent), exponent
 
 
-_WORTH_SCIPY = 1500  # eigenvalues of a matrix; below it, loading SciPy costs more
+_WORTH_SCIPY = 1500  # eigenvalues of a matrix; below it, loading SciPy (0.1 to 0.4 s) costs more
 
 
 def _leading_eigenvectors(S: np.ndarray, K: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the K largest eigenvalues of the symmetric S (n, n), descending, and their vectors."""
     n = len(S)
-    if n >= _WORTH_SCIPY and K <= n // 8:
-        # A few eigenvectors cost half of what all do, but loading SciPy takes 0.1 to 0.4 s.
+    if n >= _WORTH_SCIPY and K <= n // 8:  # so few that they cost half of what all do
         from scipy.linalg import eigh
 
         values, vectors = eigh(S, subset_by_index=(n - K, n - 1), check_finite=False)
     else:
         values, vectors = np.linalg.eigh(S)  # (n,), (n, n), ascending
     return values[::-1][:K], vectors[:, ::-1][:, :K]
-
-
-def _orthonormalised(A: np.ndarray, K: int) -> np.ndarray:
-    """Return K orthonormal columns (d, K): those of A made so in their order, then others.
-
-    Dividing the columns by their norms would do if none were near zero. Householder's QR returns
-    orthonormal columns even for dependent and zero ones, and any K of them.
-    """
-    d, M = A.shape
-    if d == K:
-        return np.linalg.qr(A, mode="complete")[0]
-    return np.linalg.qr(np.pad(A, [(0, 0), (0, K - M)]))[0]
 
 
 def _signs(U: np.ndarray) -> np.ndarray:
@@ -254,14 +223,12 @@ def _signs(U: np.ndarray) -> np.ndarray:
     return np.copysign(1.0, U[first, np.arange(U.shape[1])])
 
 
-def _result_dtype(array: np.ndarray) -> np.dtype:
-    return array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
-
-
 # -- Checks --------------------------------------------------------------------------------------
 
 
-def _no_overflow(what: str, array: np.ndarray) -> np.ndarray:
+def _as_dtype_of(data: np.ndarray, what: str, array: np.ndarray) -> np.ndarray:
+    """Return the array in the dtype of floating data, else in float64, if that can hold it."""
+    array = array.astype(data.dtype if data.dtype.kind == "f" else np.float64, copy=False)
     if not np.isfinite(array).all():
         raise ValueError(
             f"{what} is too large for {array.dtype}; divide the data by a constant first"
@@ -271,10 +238,7 @@ def _no_overflow(what: str, array: np.ndarray) -> np.ndarray:
 
 
 def _check_points(value: ArrayLike) -> np.ndarray:
-    """Return the data as points (N, d), whose numbers `_centred_and_scaled` will check."""
-    data = _real_array("data", value)
-    if data.size == 0:
-        _finite("data", data)  # which says so
+    data = _finite("data", value)
     if data.ndim != 2:
         raise ValueError(
             f"data must have shape (N, d), one point a row, got {data.shape}; "
@@ -291,12 +255,11 @@ def _check_components(
     if U.ndim != 2:
         raise ValueError(f"U must have shape (d, K), components in columns, got {U.shape}.")
     if mean is not None and mean.shape != (len(U),):
-        raise ValueError(
-            f"mean must have shape ({len(U)},) to fit U {U.shape}, components in columns, got "
-            f"{mean.shape}{'; transpose U' if mean.shape == U.shape[1:] else ''}."
-        )
+        hint = "; transpose U" if mean.shape == U.shape[1:] else ""
+        wanted = f"shape ({len(U)},) to fit U {U.shape}"
+        raise ValueError(f"mean must have {wanted}, got {mean.shape}{hint}.")
     width = U.shape["dK".index(symbol)]
-    if array.ndim == 0 or array.shape[-1] != width:
+    if array.shape[-1:] != (width,):
         raise ValueError(
             f"{name} must have {symbol} = {width} columns to fit U (d, K) = {U.shape}, got shape "
             f"{array.shape}; flatten each point to a row, or transpose."
@@ -304,23 +267,14 @@ def _check_components(
     return U
 
 
-def _check_orthonormal(U: np.ndarray) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        error = np.abs(U.T @ U - np.eye(U.shape[1])).max()
-    if not error < 0.01:  # well above the rounding of float16
-        raise ValueError(
-            f"U must have orthonormal columns, but U^T U is off by up to {error:.3g}; pass "
-            "components as pca returns them, or np.linalg.qr(U)[0]."
-        )
-
-
-def _check_num_components(value: int) -> int:
+def _check_num_components(value: int, d: int) -> int:
     if isinstance(value, (float, np.floating)):
         raise TypeError(
-            f"num_components must be an integer, got {value!r}; "
-            "num_components_for tells how many keep a fraction of the variance."
+            f"num_components must be an integer, got {value!r}; num_components_for makes one of it."
         )
-    return _check_count("num_components", value, 1)
+    if _check_count("num_components", value, 1) > d:
+        raise ValueError(f"num_components must be 1 to {d}, the columns of data, got {value}.")
+    return int(value)
 
 
 def _real_array(name: str, value: ArrayLike) -> np.ndarray:
