@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-# Overflow brings no warning in what follows, since `_as_dtype_of` refuses what came of it.
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(over="ignore", invalid="ignore")  # `_as_dtype_of` refuses what overflows
 def pca(
     data: ArrayLike, *, ddof: int = 1, num_components: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +48,7 @@ def pca(
     ddof = _check_count("ddof", ddof)
     if ddof >= N:
         raise ValueError(
-            f"data has N = {N} points, ddof = {ddof} needs at least {ddof + 1}; pass a smaller ddof."
+            f"data has N = {N}, but ddof = {ddof} needs at least {ddof + 1}; pass a smaller ddof."
         )
     K = min(N, d) if num_components is None else _check_num_components(num_components, d)
 
@@ -89,7 +88,7 @@ def num_components_for(eigenvalues: ArrayLike, fraction: float) -> int:
     share = _finite("fraction", fraction)
     if share.ndim != 0 or not 0 < share <= 1:
         raise ValueError(
-            f"fraction must be one number above 0 up to 1 (write 95 % as 0.95), got {fraction!r:.60}."
+            f"fraction must be one number above 0 up to 1, as 0.95 for 95 %, got {fraction!r:.60}."
         )
     if eigenvalues.ndim != 1 or (eigenvalues < 0).any() or (np.diff(eigenvalues) > 0).any():
         raise ValueError(
