@@ -356,7 +356,7 @@ def _pivots(L):
 # than itself by as much as the data are wider than the component. A step that would lose too many
 # is taken by the formulas instead.
 
-_BLOCK_FLOATS = 1 << 15  # numbers held at once, of those that grow with the points: 256 KiB
+_BLOCK_FLOATS = 1 << 17  # numbers held at once, of those that grow with the points: 1 MiB
 _PASS = 36  # what a pass over a number costs, in flops of a matrix product
 _CALL = 60_000  # and what a call of NumPy costs
 _WORTH_SHARING = 1e7  # flops in a step; below it, waking threads costs more than it saves
