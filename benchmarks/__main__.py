@@ -20,7 +20,7 @@ def compare(case):
     """Return the row of a case: all its runs take turns, and medians count."""
     from benchmarks.timing import medians, readable, take_turns
 
-    times, answers = take_turns(case.runs, case.repeats, warm_up=case.warm_up)
+    times, answers = take_turns(case.runs, case.repeats, warm_up=case.warm_up, pause=0.1)
     if case.timed_inside:
         times = answers
     seconds = medians(times)

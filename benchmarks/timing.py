@@ -7,7 +7,7 @@ import numpy as np
 ENOUGH = 10  # seconds of one run, after which it sits out the other turns
 
 
-def take_turns(runs, repeats, enough=ENOUGH, warm_up=True):
+def take_turns(runs, repeats, enough=ENOUGH, warm_up=True, pause=0.0):
     """Call each of the runs in turn, again and again.
 
     Parameters
@@ -19,6 +19,9 @@ def take_turns(runs, repeats, enough=ENOUGH, warm_up=True):
         A run whose first turn takes as long is not called again, and that turn counts.
     warm_up : bool
         Whether the first turn is left out of the times.
+    pause : float
+        Seconds before each call, in which the BLAS threads of another library, which wait for more
+        work in a busy loop, go to sleep.
 
     Returns
     -------
@@ -31,6 +34,7 @@ def take_turns(runs, repeats, enough=ENOUGH, warm_up=True):
         for name, run in runs.items():
             if spent[name] > enough:
                 continue
+            time.sleep(pause)
             start = time.perf_counter()
             answer = run()
             seconds = time.perf_counter() - start
