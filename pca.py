@@ -285,9 +285,7 @@ def _real_array(name: str, value: ArrayLike) -> np.ndarray:
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "buif":
-        raise TypeError(
-            f"{name} must hold real numbers, got dtype {array.dtype}; convert it to float first."
-        )
+        raise TypeError(f"{name} must hold real numbers, got {array.dtype}; convert it to float.")
     return array
 
 
@@ -296,13 +294,10 @@ def _finite(name: str, value: ArrayLike) -> np.ndarray:
     array = _real_array(name, value)
     if array.size == 0:
         raise ValueError(f"{name} is empty (shape {array.shape}); give it at least one value.")
-    with np.errstate(all="ignore"):
-        total = array.sum()  # NaN and infinity survive a sum, which is faster than a mask
-    if not np.isfinite(total) and not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(
-            f"{name} holds {array[where]} at index {where}; remove or replace such values."
-        )
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(np.argwhere(~finite)[0].tolist())
+        raise ValueError(f"{name} holds {array[where]} at index {where}; remove or replace it.")
     return array
 
 
