@@ -8,6 +8,7 @@ from pathlib import Path
 COMMANDS = {  # its module, and what it does
     "check": ("check", "mark your own work with the visible cases"),
     "grade": ("batch", "grade submissions with the cases of a seed"),
+    "gradescope": ("gradescope", "write the zip that Gradescope wants"),
     "writeup": ("writeup", "run every notebook, write writeup/"),
 }
 
