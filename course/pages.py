@@ -7,11 +7,13 @@ the PDF.
 
 import base64
 import html
+import itertools
 import json
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+import nbformat
 import pypandoc
 import typst
 
@@ -235,7 +237,7 @@ def _verdict_class(row):
 def _blocks(notebook, name):
     """Yield a notebook's blocks; prose is cut before each heading of the second level."""
     number = 0
-    for cell in notebook.cells:
+    for cell in _with_prose_joined(notebook.cells):
         if cell.cell_type == "markdown":
             for section in re.split(r"(?m)^(?=## )", cell.source):
                 if section.strip():
@@ -251,6 +253,15 @@ def _blocks(notebook, name):
                     file = f"{name}-{number}-{'-'.join(words)}.png"
                     block = Block("figure", Figure(file, png, description))
                 yield block
+
+
+def _with_prose_joined(cells):
+    """Yield the cells; prose that was cut into several, for the starter kit, is one text."""
+    for kind, group in itertools.groupby(cells, key=lambda cell: cell.cell_type):
+        if kind == "markdown":
+            yield nbformat.v4.new_markdown_cell("\n\n".join(cell.source for cell in group))
+        else:
+            yield from group
 
 
 def _outputs(cell):

@@ -73,7 +73,7 @@ Comparison(Row(*words, verdict) for verdict in verdicts)
 def small_notebook():
     return new_notebook(
         cells=[
-            new_markdown_cell(PROSE.strip()),
+            *map(new_markdown_cell, re.split(r"\n\n(?=\*Answer)", PROSE.strip())),  # as for the kit
             new_code_cell(DRAW.strip()),
             new_code_cell("print('a < b')\nprint('1 | 2')"),
             new_code_cell("(16384, 3)"),
