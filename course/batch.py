@@ -1,43 +1,153 @@
-"""Grade submissions one after the other, each result whole or absent."""
+"""Grade a class: each result is whole or absent, and a second run does only what is missing."""
 
 import argparse
+import contextlib
+import errno
+import json
 import shlex
+import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from course import report, sandbox
+from tqdm import tqdm
+
+from course import marking, report, roster, sandbox
 from course.check import add_choices
 from course.judging import POINTS
 
-
-def name_of(submission):
-    """Return the name that a submission's results go by: its folder's, or its zip's."""
-    path = Path(submission).resolve()
-    return path.name if path.is_dir() else path.stem
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk
+_first = threading.Lock()
 
 
-def grade(submissions, out, *, seed=1, jobs=2, only=tuple(POINTS)):
-    """Grade submissions into a folder; return 0, or 1 if the grader failed on one of them."""
-    level, failed = sandbox.available_levels()[0], 0
-    for submission in submissions:
-        start, name = time.perf_counter(), name_of(submission)
-        where = shlex.join([str(submission), "--out", str(out)])
-        command = f"grade {where} --seed {seed}"
+def mark_one(submission, command, *, seed, only=tuple(POINTS), jobs=1):
+    """Return the record of one submission, what `results.json` will hold.
+
+    Parameters
+    ----------
+    submission : path or bytes
+        A folder, a zip, or what a zip holds.
+    command : str
+        With ``python -m course`` before it and ``--only KEY`` behind, repeats a case.
+    seed : int
+    only : sequence of str
+        Parts, or keys of cases.
+    jobs : int
+        Files of the submission that are run at once.
+
+    Returns
+    -------
+    dict
+    """
+    start = time.perf_counter()
+    with contextlib.ExitStack() as stack:
+        if isinstance(submission, bytes):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="handed-in-"))
+            content, submission = submission, Path(folder, "submission.zip")
+            submission.write_bytes(content)
+        with _first:  # both are worked out once, whoever comes first
+            level = sandbox.available_levels()[0]
+            marking.cases_of(seed)
+        record = report.record_of(submission, command, seed=seed, level=level, only=only, jobs=jobs)
+    record["execution_time"] = round(time.perf_counter() - start, 1)
+    record["extra_data"]["only"] = list(only)
+    return record
+
+
+def write_one(out, student, record):
+    """Write the results of one student into the folder of all results, whole or not at all."""
+    record["extra_data"]["student"] = _told(student)
+    report.write(Path(out) / student.folder, student.name, record)
+
+
+def finished(out, student, *, seed, only):
+    """Return the record that stands in OUT, or None.
+
+    It counts if it is of the files as they are now, of this grader, seed and choice of cases, and
+    the grader did not fail on any of them.
+    """
+    try:
+        text = (Path(out) / student.folder / "results.json").read_text(encoding="utf-8")
+        record = json.loads(text)
+        extra = record["extra_data"]
+        key = extra["submission"], extra["grader"], extra["seed"], extra["only"]
+    except (OSError, ValueError, KeyError):
+        return None
+    wanted = report.fingerprint(student.path), report.grader_version(), seed, list(only)
+    return record if key == wanted and not faults(record) else None
+
+
+def faults(record):
+    """Return on how many cases the grader itself failed."""
+    return sum(test["extra_data"]["code"] == 3 for test in record["tests"])
+
+
+def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
+    """Grade submissions into a folder.
+
+    Parameters
+    ----------
+    students : sequence of course.roster.Student
+    out : path
+    seed : int
+    jobs : int
+        Submissions that are marked at once; of a single one, files.
+    only : sequence of str
+    mark : callable
+        Called as `mark_one` is, from as many threads as there are jobs.
+
+    Returns
+    -------
+    int
+        1 if the grader failed on some submission or was stopped, else 0.
+    """
+    inside = jobs if len(students) == 1 else 1
+
+    def attend(student):
+        """Mark and write, unless it was done before; return the record and which it was."""
+        record = finished(out, student, seed=seed, only=only)
+        before = record is not None
+        if record is None:
+            where = shlex.join([str(student.path), "--out", str(out)])
+            command = f"grade {where} --seed {seed}"
+            record = mark(student.path, command, seed=seed, only=only, jobs=inside)
+        if record["extra_data"].get("student") != _told(student):
+            write_one(out, student, record)
+        return record["score"], record["execution_time"], faults(record), before
+
+    failed = 0
+    with (
+        tqdm(total=len(students), unit="submission", disable=None) as bar,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        futures = {pool.submit(attend, student): student for student in students}
         try:
-            record = report.record_of(
-                submission, command, seed=seed, level=level, only=only, jobs=jobs
-            )
-            report.write(Path(out) / name, name, record)
-        except Exception as error:  # no disk, or a fault of ours: the others are still graded
-            print(f"{name}: not graded, the grader failed: {error!r}", flush=True)
-            failed += 1
-            continue
-        faults = sum(test["extra_data"]["code"] == 3 for test in record["tests"])
-        failed += faults > 0
-        note = f"; the grader failed on {faults} cases" if faults else ""
-        seconds = time.perf_counter() - start
-        print(f"{name}: {record['score']:g} points, {seconds:.0f} s{note}", flush=True)
+            for future in as_completed(futures):
+                name = futures[future].folder
+                try:
+                    score, seconds, wrong, before = future.result()
+                except Exception as error:  # a fault of ours: the others are still graded
+                    failed += 1
+                    tqdm.write(f"{name}: not graded, the grader failed: {error!r}")
+                    if isinstance(error, OSError) and error.errno in FULL:
+                        raise
+                else:
+                    failed += wrong > 0
+                    note = f"; the grader failed on {wrong} cases" if wrong else ""
+                    took = "done before" if before else f"{seconds:.0f} s"
+                    tqdm.write(f"{name}: {score:g} points, {took}{note}")
+                bar.update()
+        except (KeyboardInterrupt, OSError) as stop:
+            pool.shutdown(wait=False, cancel_futures=True)  # those at work come to their end
+            tqdm.write(f"stopped ({stop!r}). What is done is kept: the same command goes on.")
+            return 1
     return int(failed > 0)
+
+
+def _told(student):
+    """Return what a report says of a student."""
+    return {"name": student.name, "id": student.id, "late": student.late}
 
 
 def main(arguments):
@@ -48,11 +158,8 @@ def main(arguments):
     parser.add_argument("--seed", type=int, default=1, help="of the hidden cases")
     add_choices(parser)
     options = parser.parse_args(arguments)
-    if missing := [path for path in options.submissions if not Path(path).exists()]:
-        parser.error(f"{missing[0]} is not there")
-    names = [name_of(path) for path in options.submissions]
-    if twice := {name for name in names if names.count(name) > 1}:
-        parser.error(f"several submissions are named {sorted(twice)[0]}; their results would mix")
-    return grade(
-        options.submissions, options.out, seed=options.seed, jobs=options.jobs, only=options.only
-    )
+    try:
+        students = roster.students(options.submissions)
+    except ValueError as error:
+        parser.error(str(error))
+    return grade(students, options.out, seed=options.seed, jobs=options.jobs, only=options.only)

@@ -40,19 +40,27 @@ def digest(folder):
     return total.hexdigest()
 
 
-def record_of(submission, command, *, seed, level, only, jobs):
-    """Return the record of one submission; `command` with ``--only KEY`` repeats a case."""
+def fingerprint(submission):
+    """Return the SHA-256 of a submission: the same for a folder and for its zip."""
     try:
         with unpacked(submission) as folder:
-            sha = digest(folder)
-    except SubmissionError:
-        sha = hashlib.sha256(Path(submission).name.encode()).hexdigest()
+            return digest(folder)
+    except SubmissionError:  # no zip, or too large: by its own bytes, or for a folder by its name
+        path = Path(submission)
+        if not path.is_file():
+            return hashlib.sha256(os.fsencode(path.name)).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_of(submission, command, *, seed, level, only, jobs):
+    """Return the record of one submission; `command` with ``--only KEY`` repeats a case."""
     marks = marking.mark(submission, seed, level, only, jobs)
     return results(
         marks,
         seed=seed,
         level=level,
-        submission=sha,
+        submission=fingerprint(submission),
         command_for=lambda key: f"python -m course {command} --only {key}",
     )
 
@@ -119,19 +127,31 @@ def in_words(seed, level):
 
 
 def write_whole(path, text):
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, also if the machine stops in the middle."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        _sync(path.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
 
 
+def _sync(folder):
+    """Have the disk keep the new name too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write(folder, name, record):
-    """Write `results.json` and `report.html` into a folder."""
+    """Write `report.html` and then `results.json`, which says that all is there."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "report.html", page(name, record))
     write_whole(folder / "results.json", json.dumps(record, indent=1))
