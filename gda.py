@@ -12,11 +12,13 @@ unlabelled one ``w_ij = lambda Q_ij`` for each.
     N_j = sum_i w_ij,    phi = N_1 / (N_0 + N_1),    mu_j = sum_i w_ij x_i / N_j,
     Sigma_j = sum_i w_ij (x_i - mu_j)(x_i - mu_j)^T / N_j
 
-An argument of the wrong kind raises a TypeError. A ValueError tells of shapes that disagree, NaN,
-labels other than 0 and 1, a class that loses all its points or collapses onto a flat (the message
-names `reg_covar`), and parameters that the points' dtype cannot hold.
+States are fitted in the points' dtype if that is floating, else in float64. An argument of the
+wrong kind raises a TypeError. A ValueError tells of shapes that disagree, NaN, labels other than 0
+and 1, a class that loses all its points or collapses onto a flat (the message names `reg_covar`),
+and parameters that the dtype cannot hold.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple
@@ -49,12 +51,10 @@ def train_gda(
 
     Parameters
     ----------
-    labeled_x : array_like, shape (l, M)
-        The points whose class is known. May be empty, (0, M), if `init` is given.
-    labels : array_like of 0 and 1, shape (l,)
-        Their classes.
+    labeled_x, labels : array_like, shapes (l, M) and (l,)
+        The points whose class is known, and which it is, 0 or 1. None, (0, M), need an `init`.
     unlabeled_x : array_like, shape (u, M)
-        The points whose class is not known. May be empty, (0, M): supervised GDA.
+        The points whose class is not known. With none, (0, M), this is supervised GDA.
     unlabeled_weight : float
         The lambda of equation 6: an unlabelled point counts as this many points.
     num_iterations : int
@@ -67,18 +67,10 @@ def train_gda(
     verbose : bool
         Print a line for each call that a callback gets.
     callback : callable, optional
-        Called as ``callback(iteration, objective, state)``, iterations counted from 0, with the
-        state that each step starts from and its equation 6 in nats, and once more with the last
-        state. Returning True stops, and that state is the result.
-
-    Returns
-    -------
-    GDAState
-        In the points' dtype if that is floating, else float64.
+        Called as ``callback(iteration, J, state)``, counted from 0, with the state that each step
+        starts from and its equation 6 in nats, and once more at the end. Returning True stops.
     """
-    x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x)  # (M, l + u), (l,)
-    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
-    reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
+    x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar)
     num_iterations = _check_count("num_iterations", num_iterations)
     _check_callback(callback)
     labelled, unlabelled = x[:, : len(y)], x[:, len(y) :]  # (M, l), (M, u)
@@ -157,18 +149,10 @@ def fit_gda(x: ArrayLike, y: ArrayLike, *, reg_covar: float = 0.0) -> GDAState:
 
     Parameters
     ----------
-    x : array_like, shape (l, M)
-        The points.
-    y : array_like of 0 and 1, shape (l,)
-        Their classes.
+    x, y : array_like, shapes (l, M) and (l,)
+        The points and their classes, 0 or 1.
     reg_covar : float
-        Added to the diagonal of both covariances, in the data's units squared. Needed when a
-        class has no more than M points.
-
-    Returns
-    -------
-    GDAState
-        In `x`'s dtype if that is floating, else float64. The covariances divide by the count.
+        As for `train_gda`. Needed when a class has no more than M points.
     """
     points, dtype = _points_in_columns("x", x)  # (M, l)
     labels = _check_labels("y", y, "x", points.shape[1])
@@ -187,8 +171,7 @@ def e_step(unlabeled_x: ArrayLike, state: GDAState) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (u, 2)
-        ``Q_ij = phi_j N(x_i; mu_j, Sigma_j) / sum_k phi_k N(x_i; mu_k, Sigma_k)``, normalised in
-        log space; each row sums to one.
+        ``Q_ij = p(y = j | x_i)``, normalised in log space; each row sums to one.
     """
     return _e_step(*_check_points_and_state("unlabeled_x", unlabeled_x, state))[0].T
 
@@ -207,14 +190,12 @@ def m_step(
     Parameters
     ----------
     labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar
-        As for `train_gda`, like the result. It maximises the bound only if `reg_covar` is zero.
+        As for `train_gda`. The parameters maximise the bound only if `reg_covar` is zero.
     Q : array_like, shape (u, 2)
         For each unlabelled point, how likely each class is; each row sums to one.
     """
-    x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x)  # (M, l + u), (l,)
+    x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar)
     Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
-    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
-    reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
     return _rounded_to(_m_step(x, y, Q, unlabeled_weight, reg_covar), dtype)
 
 
@@ -231,9 +212,8 @@ def objective(
     Minus infinity if a labelled point's class has prior probability zero. The arguments are those
     of `train_gda`, and the state to judge.
     """
-    x, y, _ = _check_problem(labeled_x, labels, unlabeled_x)
+    x, y, _ = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight)
     log_joint = _log_joint_density(x, _check_parameters("state", state, len(x)))  # (2, l + u)
-    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     return _objective(log_joint[:, : len(y)], y, log_joint[:, len(y) :], unlabeled_weight)
 
 
@@ -252,10 +232,9 @@ def lower_bound(
     infinity if a class with a count has prior probability zero. The arguments are those of
     `m_step`, and the state to judge; where ``Q_ij`` is zero its term is, the limit of ``q log q``.
     """
-    x, y, _ = _check_problem(labeled_x, labels, unlabeled_x)
+    x, y, _ = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight)
     log_joint = _log_joint_density(x, _check_parameters("state", state, len(x)))  # (2, l + u)
     Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
-    unlabeled_weight = _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
     counted = unlabeled_weight * Q > 0  # (2, u), leaves out 0 * (-inf)
     q, log_p = Q[counted], log_joint[:, len(y) :][counted]
     labelled = log_joint[y, np.arange(len(y))].sum()  # equation 7
@@ -308,8 +287,8 @@ def _check_no_class_empty(N_j, num_labels, unlabeled_weight):
         j = N_j.argmin()
         raise ValueError(
             f"class {j} is empty: no point is labelled {j} among the {num_labels} given, and no "
-            f"unlabelled one counts towards it (unlabeled_weight is {unlabeled_weight:g}); label "
-            "at least one, or call train_gda with init=GDAState(phi, mu, sigma) near the data."
+            f"unlabelled one counts (unlabeled_weight is {unlabeled_weight:g}); label at least one, "
+            "or call train_gda with init=GDAState(phi, mu, sigma) near the data."
         )
 
 
@@ -319,56 +298,53 @@ def _check_no_class_collapsed(mu, sigma, N):
     flat = 16 * mu.shape[1] * _EPS * np.diagonal(sigma, axis1=1, axis2=2)  # (2, M)
     narrow = ~(_unexplained(sigma) > np.maximum(spot, flat))  # (2, M)
     if narrow.any():
+        j = narrow.any(axis=1).argmax()
         raise ValueError(
-            f"class {narrow.any(axis=1).argmax()} has collapsed: its covariance is singular, since "
-            "its points are too few, lie on one spot or in a flat. Pass reg_covar above zero (a "
-            "small part of the data's variance), or give more points of this class."
+            f"class {j} has collapsed: its points are too few, lie on one spot or in a flat. Pass "
+            "reg_covar (a small part of the data's variance), or give more points of this class."
         )
 
 
 def _unexplained(sigma):
     """Return the variance of each coordinate given those before it, (2, M); 0 where undefined."""
-    try:
-        factors = np.linalg.cholesky(sigma)  # (2, M, M)
-    except np.linalg.LinAlgError:
-        if len(sigma) == 1:
-            return np.zeros(sigma.shape[:2])
-        return np.concatenate([_unexplained(covariance[None]) for covariance in sigma])
-    return np.diagonal(factors, axis1=1, axis2=2) ** 2
+    left = np.zeros(sigma.shape[:2])  # (2, M)
+    for j, covariance in enumerate(sigma):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            left[j] = np.diagonal(np.linalg.cholesky(covariance)) ** 2
+    return left
 
 
 def _rounded_to(state, dtype):
-    """Return a copy of the state in the points' dtype, if that can hold it."""
+    """Return a copy of the state in the points' dtype, if it means the same within 0.01 nats."""
     with np.errstate(all="ignore"):
         mu, sigma = state.mu.astype(dtype), state.sigma.astype(dtype)
         try:
             L, R = (np.linalg.cholesky(s.astype(np.float64)) for s in (state.sigma, sigma))
             change = np.concatenate([L, (state.mu - mu)[:, :, None]], axis=2)  # (2, M, M + 1)
             squares = (np.linalg.solve(R, change) ** 2).sum(axis=(1, 2))  # (2,)
-            log_ratio = np.log(np.diagonal(R / L, axis1=1, axis2=2)).sum(axis=1)
+            log_ratio = np.log(np.diagonal(R / L, axis1=1, axis2=2)).sum(axis=1)  # (2,)
             nats = (squares - len(mu[0])) / 2 + log_ratio  # (2,), KL(exact || rounded)
         except np.linalg.LinAlgError:
             nats = np.array([np.inf, np.inf])
     if not np.all(nats < 0.01):
-        variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (2, M)
+        mu, sigma = (f"(up to {np.abs(part).max():.4g})" for part in state[1:])
         raise ValueError(
-            f"{dtype} cannot hold mu (up to {np.abs(state.mu).max():.4g}) or sigma (variances from "
-            f"{variances.min():.4g} to {variances.max():.4g}, nearly singular?); convert the "
-            "data to float64, rescale it, or pass reg_covar above zero."
+            f"{dtype} cannot hold mu {mu} or sigma {sigma}, or not tell it from a singular one; "
+            "convert the data to float64, rescale it, or pass reg_covar above zero."
         )
     return GDAState(state.phi, mu, sigma)
 
 
-def _check_problem(labeled_x, labels, unlabeled_x):
-    """Return all points as columns (M, l + u), the labels, and the dtype of the answer."""
+def _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar=0.0):
+    """Return all points as columns (M, l + u), the labels (l,), and the dtype of the answer."""
+    _check_number("unlabeled_weight", unlabeled_weight, _LARGEST)
+    _check_number("reg_covar", reg_covar, _LARGEST**2)
     x, dtype = _points_in_columns("labeled_x", labeled_x)  # (M, l)
     y = _check_labels("labels", labels, "labeled_x", x.shape[1])
     more, other_dtype = _points_in_columns("unlabeled_x", unlabeled_x)  # (M, u)
     if len(x) != len(more):
-        raise ValueError(
-            "labeled_x and unlabeled_x must have the same width M, got shapes "
-            f"{x.T.shape} and {more.T.shape}."
-        )
+        shapes = f"{x.T.shape} and {more.T.shape}"
+        raise ValueError(f"labeled_x and unlabeled_x must have the same width M, got {shapes}.")
     return np.concatenate([x, more], axis=1), y, np.result_type(dtype, other_dtype)
 
 
@@ -387,25 +363,24 @@ def _points_in_columns(name, value):
             f"{name} must have shape (N, M), a row for each point, got {array.shape}; reshape it, "
             "to (N, 1) if a point is one number; no points at all are np.empty((0, M))."
         )
-    if array.size:
-        largest = max(float(_finite(name, array).max()), -float(array.min()))
-        if largest > _LARGEST:
-            raise ValueError(f"{name} holds {largest:g}, above {_LARGEST:g}; rescale the data.")
+    if array.size and (largest := float(np.abs(_finite(name, array)).max())) > _LARGEST:
+        raise ValueError(f"{name} holds {largest:g}, above {_LARGEST:g}; rescale the data.")
     dtype = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(np.float64)
     return np.ascontiguousarray(array.T, dtype=np.float64), dtype
 
 
 def _check_labels(name, value, points_name, N):
     """Return the labels as int64 (N,)."""
+    remedy = (
+        f"A label is 0 or 1: map two classes to these, as in ({name} == {{}}).astype(int); "
+        "a point without a label belongs in unlabeled_x."
+    )
     try:
         labels = _real_array(name, value)
         if labels.size:
             _finite(name, labels)
     except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"{error} A label is 0 or 1: map two classes to these, as in ({name} == 'b')"
-            ".astype(int); a point without a label belongs in unlabeled_x."
-        ) from None
+        raise type(error)(f"{error} {remedy.format(repr('b'))}") from None
     if labels.shape != (N,):
         raise ValueError(
             f"{name} must have shape ({N},), one for each row of {points_name}, got "
@@ -413,12 +388,8 @@ def _check_labels(name, value, points_name, N):
         )
     bad = (labels != 0) & (labels != 1)
     if bad.any():
-        found, where = np.unique(labels), f"{labels[bad][0]} at index {bad.argmax()}"
-        remedy = "there are two classes, and a point without a label belongs in unlabeled_x"
-        if len(found) == 2:
-            where = f"{found[0]} and {found[1]}"
-            remedy = f"two classes: map them to 0 and 1, as in ({name} == {found[1]}).astype(int)"
-        raise ValueError(f"{name} holds {where}, but a label is 0 or 1; {remedy}.")
+        where = f"{labels[bad][0]} at index {bad.argmax()}"
+        raise ValueError(f"{name} holds {where}. {remedy.format(labels.max())}")
     return labels.astype(np.int64)
 
 
@@ -431,8 +402,8 @@ def _check_responsibilities(value, u) -> np.ndarray:
         _finite("Q", Q)
     bad = (Q < 0).any(axis=1) | (np.abs(Q.sum(axis=1) - 1) > 1e-5)
     if bad.any():
-        i = bad.argmax()
-        raise ValueError(f"Q[{i}] must be non-negative and sum to one, got {Q[i]}.")
+        where, row = bad.argmax(), Q[bad][0]
+        raise ValueError(f"Q[{where}] must be non-negative and sum to one, got {row}.")
     return Q.T
 
 
@@ -446,15 +417,16 @@ def _check_parameters(name, state, M):
     for part, array, shape in (("mu", mu, (2, M)), ("sigma", sigma, (2, M, M))):
         if array.shape != shape:
             raise ValueError(f"{name}.{part} must have shape {shape}, got {array.shape}.")
-    for k, (covariance, left) in enumerate(zip(sigma, _unexplained(sigma), strict=True)):
-        width = np.sqrt(np.diagonal(covariance).clip(min=0))  # (M,)
-        with np.errstate(over="ignore"):  # measured in widths, so that units do not matter
-            skew = np.abs(covariance - covariance.T) > 1e-6 * width * width[:, None]  # (M, M)
-        if skew.any() or not np.all(left > 0):
-            raise ValueError(
-                f"{name}.sigma[{k}] must be symmetric positive definite, got "
-                f"{np.array2string(covariance, threshold=9, precision=4)}."
-            )
+    width = np.sqrt(np.diagonal(sigma, axis1=1, axis2=2).clip(min=0))[:, None]  # (2, 1, M)
+    with np.errstate(over="ignore"):  # measured in widths, so that units do not matter
+        skew = np.abs(sigma - sigma.swapaxes(1, 2)) > 1e-6 * width * width.swapaxes(
+            1, 2
+        )  # (2, M, M)
+    bad = skew.any(axis=(1, 2)) | ~(_unexplained(sigma) > 0).all(axis=1)  # (2,)
+    if bad.any():
+        wanted = f"{name}.sigma[{bad.argmax()}] must be symmetric positive definite"
+        got = np.array2string(sigma[bad][0], threshold=9, precision=4)
+        raise ValueError(f"{wanted}, got {got}.")
     return GDAState(phi, mu, sigma)
 
 

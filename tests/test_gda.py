@@ -462,9 +462,12 @@ SKEW = np.array([[[1, 9e5], [0, 1e12]], [[1, 0], [0, 1e12]]])
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: gda.train_gda(X, Y + 1, U), "labels holds 1 and 2.*two classes: map them"),
-        (lambda: gda.train_gda(X, 3 + 5 * Y, U), r"3 and 8.*map them.*\(labels == 8\).astype\(int"),
-        (lambda: gda.fit_gda(X, 2 * Y - 1), r"y holds -1 and 1.*\(y == 1\).astype\(int\)"),
+        (lambda: gda.train_gda(X, Y + 1, U), "labels holds 2 at index 1.*map two classes"),
+        (
+            lambda: gda.train_gda(X, 3 + 5 * Y, U),
+            r"holds 3 at.*map two.*\(labels == 8\).astype\(int",
+        ),
+        (lambda: gda.fit_gda(X, 2 * Y - 1), r"y holds -1 at index 0.*\(y == 1\).astype\(int\)"),
         (lambda: gda.fit_gda(X, np.full(12, 7)), "y holds 7 at index 0.*0 or 1"),
         (lambda: gda.fit_gda(X, np.arange(12) % 3), "y holds 2 at index 2.*two classes"),
         (lambda: gda.fit_gda(X, np.where(X[:, 0] > 0, np.nan, Y)), "nan.*belongs in unlabeled_x"),
