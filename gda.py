@@ -287,7 +287,7 @@ def _check_no_class_empty(N_j, num_labels, unlabeled_weight):
         j = N_j.argmin()
         raise ValueError(
             f"class {j} is empty: no point is labelled {j} among the {num_labels} given, and no "
-            f"unlabelled one counts (unlabeled_weight is {unlabeled_weight:g}); label at least one, "
+            f"unlabelled one counts (unlabeled_weight is {unlabeled_weight:g}); label one, "
             "or call train_gda with init=GDAState(phi, mu, sigma) near the data."
         )
 
