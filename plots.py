@@ -1,7 +1,15 @@
-"""The write-up's figures. Each function draws one and returns it; none of them computes results."""
+"""The write-up's figures. Each function draws one and returns it; none of them computes results.
+
+Those called `moving_...` draw one figure many times and return an animated GIF as bytes, for
+`IPython.display.Image`.
+"""
+
+import tempfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import PillowWriter
 
 # Okabe and Ito's palette, told apart by colour-blind readers.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
@@ -150,6 +158,73 @@ def rgb_gaussians(pixels, pi, mu, sigma, *, title):
     return figure
 
 
+def moving_centroids(pixels, history, *, title):
+    """Animate k-means: the cluster centres in the plane of red and blue, with the way they came.
+
+    Parameters
+    ----------
+    pixels : array_like, shape (N, 3)
+        Intensity levels, 0 to 255; some 5,000 of them are drawn.
+    history : array_like, shape (steps + 1, K, 3)
+        The centres at the start and after each step.
+    title : str
+
+    Returns
+    -------
+    bytes
+        An animated GIF. Most of the way is made in the first steps, so later ones are drawn at
+        growing distances.
+    """
+    history = np.asarray(history, dtype=float)
+    figure, ax = _color_plane(pixels, title)
+    ways = [ax.plot([], [], color="black", linewidth=1)[0] for _ in history[0]]
+    dots = ax.scatter(*history[0, :, [0, 2]], s=110, edgecolor="black", linewidths=1.2, zorder=3)
+
+    steps = np.unique(np.geomspace(1, len(history), 25).astype(int)) - 1
+
+    def draw(step):
+        for way, path in zip(ways, history[: step + 1].swapaxes(0, 1), strict=True):
+            way.set_data(path[:, 0], path[:, 2])
+        dots.set_offsets(history[step][:, [0, 2]])
+        dots.set_facecolor(_as_rgb(history[step]))
+        ax.set_title(f"after {step} of {len(history) - 1} steps")
+
+    return _gif(figure, draw, steps)
+
+
+def plane_gaussians(pixels, pi, mu, sigma, *, title, panel):
+    """Draw Gaussian components in the plane of red and blue, over the pixels.
+
+    The marginal of a Gaussian is the Gaussian of its sub-block, so each ellipse is that of two
+    rows and columns of a covariance.
+
+    Parameters
+    ----------
+    pixels : array_like, shape (N, 3)
+        Intensity levels, 0 to 255; some 5,000 of them are drawn.
+    pi, mu, sigma : array_like, shapes (K,), (K, 3), (K, 3, 3)
+        Proportions, means and covariances. A mean's dot is as large as its proportion; the
+        ellipses have one and two standard deviations.
+    title, panel : str
+        Of the figure; of its only panel.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, ax = _color_plane(pixels, title)
+    plane = np.array([0, 2])
+    for p, m, S in zip(pi, np.asarray(mu), np.asarray(sigma), strict=True):
+        for ellipse in _ellipses(m[plane], S[np.ix_(plane, plane)]):
+            ax.plot(*ellipse, color="white", linewidth=3)
+            ax.plot(*ellipse, color="black", linewidth=1.2)
+        ax.scatter(
+            *m[plane], s=30 + 900 * p, color=_as_rgb(m), edgecolor="black", linewidths=1.2, zorder=3
+        )
+    ax.set_title(panel)
+    return figure
+
+
 def objective_and_bounds(t, objective, bounds, touches, *, xlabel, title):
     """Draw an objective along a line of parameters and lower bounds that touch it.
 
@@ -206,39 +281,45 @@ def two_gaussians(labeled_x, labels, unlabeled_x, panels, *, xlabel, ylabel, sup
     -------
     matplotlib.figure.Figure
     """
-    labeled_x, labels, unlabeled_x = map(np.asarray, (labeled_x, labels, unlabeled_x))
-    everything = np.concatenate([labeled_x, unlabeled_x])
-    margin = 0.08 * np.ptp(everything, axis=0)
-    low, high = everything.min(axis=0) - margin, everything.max(axis=0) + margin
-    xs, ys = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
-    grid = np.column_stack([xs.ravel(), ys.ravel()])  # (40000, 2)
-    angles = np.linspace(0, 2 * np.pi, 100)
-    circle = np.stack([np.cos(angles), np.sin(angles)])  # (2, 100)
-
+    points = tuple(map(np.asarray, (labeled_x, labels, unlabeled_x)))
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.6 * len(panels), 4.9), squeeze=False, sharey=True,
         layout="constrained",
     )  # fmt: skip
-    for ax, (title, (mu, sigma), probability) in zip(axes[0], panels, strict=True):
-        ax.scatter(*unlabeled_x.T, s=10, color="0.65", linewidths=0, label="unlabelled")
-        for k, marker in enumerate("os"):
-            ax.scatter(
-                *labeled_x[labels == k].T, s=70, marker=marker, color=COLORS[k],
-                edgecolor="black", zorder=3, label=f"labelled {k}",
-            )  # fmt: skip
-            root = np.linalg.cholesky(sigma[k])
-            for radius in (1, 2):
-                ellipse = np.asarray(mu[k])[:, None] + radius * root @ circle  # (2, 100)
-                ax.plot(*ellipse, color=COLORS[k], linestyle=("-", "--")[k], linewidth=2)
-        p = np.reshape(probability(grid), xs.shape)
-        ax.contour(xs, ys, p, levels=[0.5], colors="black", linewidths=1.5)
-        ax.set(title=title, xlabel=xlabel, xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    for ax, panel in zip(axes[0], panels, strict=True):
+        _draw_two_gaussians(ax, *points, *panel)
+        ax.set_xlabel(xlabel)
     axes[0, 0].set_ylabel(ylabel)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    handles.append(plt.Line2D([], [], color="black", linewidth=1.5))
-    figure.legend(handles, [*names, "boundary"], loc="outside lower center", ncols=4)
+    _two_gaussians_legend(figure, axes[0, 0])
     figure.suptitle(suptitle)
     return figure
+
+
+def moving_two_gaussians(labeled_x, labels, unlabeled_x, panels, *, xlabel, ylabel, suptitle):
+    """Animate what `two_gaussians` draws: its panels one after the other.
+
+    Parameters
+    ----------
+    labeled_x, labels, unlabeled_x, panels, xlabel, ylabel, suptitle
+        As there.
+
+    Returns
+    -------
+    bytes
+        An animated GIF.
+    """
+    points = tuple(map(np.asarray, (labeled_x, labels, unlabeled_x)))
+    figure, ax = plt.subplots(figsize=(6, 5.6), layout="constrained")
+    figure.suptitle(suptitle)
+    _draw_two_gaussians(ax, *points, *panels[0])
+    _two_gaussians_legend(figure, ax)
+
+    def draw(panel):
+        ax.clear()
+        _draw_two_gaussians(ax, *points, *panel)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+
+    return _gif(figure, draw, panels)
 
 
 def accuracy_curves(counts, panels, *, suptitle):
@@ -554,10 +635,72 @@ def _rgb_axes(title, titles):
     return figure, axes
 
 
-def _scatter_pixels(ax, pixels, alpha):
+def _some_pixels(pixels):
     pixels = np.asarray(pixels, dtype=float)
-    some = pixels[:: max(1, len(pixels) // 5000)]  # (about 5000, 3)
+    return pixels[:: max(1, len(pixels) // 5000)]  # (about 5000, 3)
+
+
+def _scatter_pixels(ax, pixels, alpha):
+    some = _some_pixels(pixels)
     ax.scatter(*some.T, c=_as_rgb(some), s=4, alpha=alpha, linewidths=0, depthshade=False)
+
+
+def _color_plane(pixels, title):
+    """Return a figure and axes with pixels in the plane of red and blue."""
+    figure, ax = plt.subplots(figsize=(6, 5.6), layout="constrained")
+    figure.suptitle(title)
+    some = _some_pixels(pixels)
+    few = _as_rgb(32 * np.rint(some / 32))  # colours with hard edges: a GIF has room for 256
+    ax.scatter(some[:, 0], some[:, 2], c=few, s=5, linewidths=0, antialiased=False)
+    ax.set(xlabel="red level", ylabel="blue level", xlim=(0, 255), ylim=(0, 255), aspect="equal")
+    return figure, ax
+
+
+def _ellipses(mu, sigma):
+    """Return the outlines (2, 2, 100) of a Gaussian in the plane, one and two sigma wide."""
+    angles = np.linspace(0, 2 * np.pi, 100)
+    circle = np.linalg.cholesky(sigma) @ [np.cos(angles), np.sin(angles)]  # (2, 100)
+    return np.asarray(mu)[:, None] + np.multiply.outer([1, 2], circle)
+
+
+def _draw_two_gaussians(ax, labeled_x, labels, unlabeled_x, title, state, probability):
+    """Draw one panel of `two_gaussians`."""
+    everything = np.concatenate([labeled_x, unlabeled_x])
+    margin = 0.08 * np.ptp(everything, axis=0)
+    low, high = everything.min(axis=0) - margin, everything.max(axis=0) + margin
+    ax.scatter(*unlabeled_x.T, s=10, color="0.65", linewidths=0, label="unlabelled")
+    for k, (mu, sigma) in enumerate(zip(*state, strict=True)):
+        ax.scatter(
+            *labeled_x[labels == k].T, s=70, marker="os"[k], color=COLORS[k],
+            edgecolor="black", zorder=3, label=f"labelled {k}",
+        )  # fmt: skip
+        for ellipse in _ellipses(mu, sigma):
+            ax.plot(*ellipse, color=COLORS[k], linestyle=("-", "--")[k], linewidth=2)
+    xs, ys = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
+    p = probability(np.column_stack([xs.ravel(), ys.ravel()]))  # (40000,)
+    ax.contour(xs, ys, np.reshape(p, xs.shape), levels=[0.5], colors="black", linewidths=1.5)
+    ax.set(title=title, xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+
+
+def _two_gaussians_legend(figure, ax):
+    handles, names = ax.get_legend_handles_labels()
+    handles.append(plt.Line2D([], [], color="black", linewidth=1.5))
+    figure.legend(handles, [*names, "boundary"], loc="outside lower center", ncols=4)
+
+
+def _gif(figure, draw, frames):
+    """Return a figure as an animated GIF; `draw` turns it into each of the frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figure.gif"
+        writer = PillowWriter(fps=4)
+        with writer.saving(figure, path, dpi=100):
+            for frame in frames:
+                draw(frame)
+                writer.grab_frame()
+            for _ in range(12):  # the last frame stays
+                writer.grab_frame()
+        plt.close(figure)
+        return path.read_bytes()
 
 
 def _picture_grid(pictures, names, limits, columns, cmap, title):
