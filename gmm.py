@@ -11,10 +11,9 @@ likelihood never falls (Bishop, "Pattern Recognition and Machine Learning", 2006
 at a time; `_step_on_products`, in the second half of this file, takes both at once where that is
 cheaper. Inside, the points are columns, (d, N), so that a sum over them runs along the memory.
 
-Bad arguments raise a TypeError where an array does not hold real numbers or an option is of the
-wrong kind, and else a ValueError: shapes that disagree, no points, NaN, infinity, values too large
-to square, covariances that are not symmetric positive definite. What is likely a mistake, but may
-be meant, gives a UserWarning.
+What is not a real number or an option of the right kind raises a TypeError; shapes that disagree,
+no points, NaN, infinity, values too large to square and covariances that are not symmetric positive
+definite raise a ValueError. What is likely a mistake, but may be meant, gives a UserWarning.
 """
 
 import contextlib
@@ -30,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 _EPS = np.finfo(np.float64).eps
+_OFF_ONE = 1e-5  # by which the sum of float32 proportions may be off
 _MAX_CHANGE = 1e-3  # of a component's width, by rounding: costs less than 1e-6 nats a point and d
 
 
@@ -57,7 +57,7 @@ def train_gmm(
     Parameters
     ----------
     train_data : array_like, shape (N, d)
-        The points. Not modified.
+        The points.
     init_pi : array_like, shape (K,)
         Initial mixing proportions; non-negative. They are divided by their sum.
     init_mu : array_like, shape (K, d)
@@ -67,8 +67,9 @@ def train_gmm(
     num_iterations : int
         The number of EM steps.
     reg_covar : float
-        Added to the diagonal of every new covariance, in the data's units squared. Above zero it
-        keeps a component from collapsing, and the likelihood is no longer bound to rise.
+        Added to the diagonal of every new covariance, in the data's units squared. Above zero the
+        likelihood is no longer bound to rise, but a component that shrinks onto too few points
+        does not collapse, which is a ValueError.
     verbose : bool
         Print one line for each call that `callback` would get.
     callback : callable, optional
@@ -79,19 +80,9 @@ def train_gmm(
     Returns
     -------
     GMMState
-        In `train_data`'s dtype if that is float32 or wider, else float64 (float32 for float16). A
-        component that loses all its points keeps its mean and covariance, with proportion 0.
-
-    Raises
-    ------
-    ValueError
-        If a component collapses onto too few points (the message names `reg_covar`), or if the
-        dtype cannot hold the result.
-
-    Warns
-    -----
-    UserWarning
-        If `init_pi` does not sum to one, or if two components start alike.
+        In `train_data`'s dtype if that is float32 or wider (a ValueError if it cannot hold the
+        result), else float64, or float32 for float16. A component that loses all its points keeps
+        its mean and covariance, with proportion 0.
     """
     data = _check_rows("train_data", train_data)
     state = _check_initial_state(data, init_pi, init_mu, init_sigma)
@@ -250,11 +241,6 @@ def compress_image(image: ArrayLike, gmm_model: GMMState) -> np.ndarray:
     Returns
     -------
     ndarray of uint8, shape (H, W, d)
-
-    Warns
-    -----
-    UserWarning
-        If the image or the means look scaled from 0 to 1.
     """
     image = _finite("image", image)
     if image.ndim != 3:
@@ -262,11 +248,10 @@ def compress_image(image: ArrayLike, gmm_model: GMMState) -> np.ndarray:
             f"image must have shape (H, W, d), got {image.shape}; give a grey picture a last axis "
             "with image[..., None], and several pictures one at a time."
         )
-    pixels, state = _check_data_and_state(
-        "image", image.reshape(-1, image.shape[-1]), "gmm_model", gmm_model
-    )
-    if not _warn_if_scaled("image", image) and image.max() > 1:
-        _warn_if_scaled("gmm_model.mu", state.mu)
+    pixels = image.reshape(-1, image.shape[-1])  # (N, d)
+    pixels, state = _check_data_and_state("image", pixels, "gmm_model", gmm_model)
+    _warn_if_scaled("image", image)
+    _warn_if_scaled("gmm_model.mu", state.mu, beside=image)
     palette = np.rint(state.mu).clip(0, 255).astype(np.uint8)  # (K, d)
     return palette[predict(pixels, state)].reshape(image.shape)  # (H, W, d)
 
@@ -367,11 +352,10 @@ _THREADS = threading.Lock()  # held by the run that shares its work between thre
 def _costs(K, d, N):
     """Return about how many flops a step costs by the formulas, and how many on products.
 
-    The formulas whiten a point with 2 d^2 flops and take its outer product with d^2, half of a
-    matrix product being known by symmetry; four passes subtract the mean, square, subtract the new
-    mean and weigh. A feature takes part in two products of 2 K flops, and two passes make it and
-    copy it to where BLAS wants it. Where points are few, the calls of NumPy are what costs: about
-    nine a component by the formulas, eighty in all on products.
+    The formulas whiten a point (2 d^2 flops), take its outer product (d^2, half of it being known
+    by symmetry) and pass over it four times, for each component. On products, a feature takes part
+    in two products of 2 K flops, and two passes make it and copy it to where BLAS wants it. Where
+    points are few, the calls of NumPy cost more: nine a component, or eighty in all.
     """
     F = (d + 1) * (d + 2) // 2
     by_formulas = N * K * d * (3 * d + 4 * _PASS) + 9 * K * _CALL
@@ -446,8 +430,7 @@ def _workers(worthwhile):
     BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
     """
     blas = _blas() if worthwhile else None
-    libraries = [] if blas is None else blas.info()
-    num_threads = max((library["num_threads"] for library in libraries), default=1)
+    num_threads = max(library["num_threads"] for library in blas.info()) if blas else 1
     if num_threads == 1 or not _THREADS.acquire(blocking=False):  # another run has the cores
         yield map, 1
         return
@@ -460,7 +443,7 @@ def _workers(worthwhile):
 
 @functools.cache
 def _blas():
-    """Return what sets the number of BLAS threads, or None without threadpoolctl."""
+    """Return what sets the number of BLAS threads; it is false where it finds no BLAS."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
@@ -505,7 +488,7 @@ def _in_dtype(state, A, dtype):
 def _check_initial_state(data, pi, mu, sigma):
     """Return the initial state, its proportions summing to one; warn of likely mistakes."""
     state, total = _check_state("init_", data, pi, mu, sigma)
-    if not _is_one(total):
+    if not abs(total - 1) < _OFF_ONE:
         warnings.warn(f"init_pi sums to {total:.6g}, not 1, and is divided by that.", stacklevel=3)
     K = len(state.mu)
     distinct = {m.tobytes() + S.tobytes() for m, S in zip(state.mu, state.sigma, strict=True)}
@@ -518,10 +501,6 @@ def _check_initial_state(data, pi, mu, sigma):
     return state._replace(pi=state.pi / total)
 
 
-def _is_one(total):
-    return abs(total - 1) < 1e-5  # float32 proportions sum to one so far
-
-
 def _check_data_and_state(name, data, state_name, state):
     """Return the data as an array, and a float64 copy of the state."""
     if not isinstance(state, tuple) or len(state) != 3:
@@ -531,7 +510,7 @@ def _check_data_and_state(name, data, state_name, state):
         )
     points = _check_rows(name, data)
     checked, total = _check_state(f"{state_name}.", points, *state)
-    if not _is_one(total):
+    if not abs(total - 1) < _OFF_ONE:
         raise ValueError(f"{state_name}.pi must sum to one, got {state[0]}; divide it by its sum.")
     return points, checked
 
@@ -593,16 +572,14 @@ def _check_rows(name, value, width=None):
     return points
 
 
-def _warn_if_scaled(name, array):
-    """Warn of fractions from 0 to 1 where levels from 0 to 255 belong; return whether it did."""
-    scaled = array.dtype.kind == "f" and 0 <= array.min() and array.max() <= 1
-    if scaled := bool(scaled and np.any(array % 1)):
+def _warn_if_scaled(name, array, beside=255):
+    """Warn of fractions from 0 to 1, beside levels from 0 to 255 or where they belong."""
+    if 0 <= array.min() and array.max() <= 1 < np.max(beside) and np.any(array % 1):
         warnings.warn(
             f"{name} holds fractions from {array.min():.4g} to {array.max():.4g}, but levels run "
             "from 0 to 255; multiply it by 255 first.",
             stacklevel=3,
         )
-    return scaled
 
 
 def _real_array(name: str, value: ArrayLike) -> np.ndarray:

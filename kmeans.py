@@ -6,27 +6,24 @@ Lloyd's algorithm takes two steps in turn, until no label changes:
     update      c_k = the mean of the points with label k
 
 `textbook/kmeans.py` has just that. Here the labels are the same and come faster, since a point is
-looked at again only when its label could have changed. Say that its nearest centroid a is nearer
-than any other by a gap. A step narrows the gap by no more than a moved plus the farthest that any
-centroid moved (triangle inequality), so until these sum to the gap the label holds. (Hamerly,
-"Making k-means even faster", SDM 2010, with one running sum a centroid instead of two bounds a
-point.) The second half of this file is about that.
+looked at again only when its label could have changed. Its nearest centroid a is nearer than any
+other by a gap, and a step narrows that by no more than a moved plus the farthest that any centroid
+moved (triangle inequality): until these sum to the gap, the label holds. (Hamerly, "Making k-means
+even faster", SDM 2010, with one running sum a centroid instead of two bounds a point.)
 
-Bad arguments raise a TypeError where an array does not hold real numbers or an option is of the
-wrong kind, and else a ValueError: shapes that disagree, no points, NaN, infinity, values too large
-to square. What is likely a mistake, but may be meant, gives a UserWarning.
+What is not a real number or an option of the right kind raises a TypeError; shapes that disagree,
+no points, NaN, infinity and values too large to square raise a ValueError. What is likely a
+mistake, but may be meant, gives a UserWarning.
 """
 
 import contextlib
 import functools
 import inspect
-import itertools
 import math
 import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,13 +42,11 @@ def train_kmeans(
     Parameters
     ----------
     train_data : array_like, shape (N, d)
-        The points. Not modified. Memory above the input is two numbers a point, and one copy if
-        the input is not float64, C-contiguous and writable.
+        The points. They are copied unless they are float64, C-contiguous and writable.
     initial_centroids : array_like, shape (K, d)
-        Where the centroids start; K is read from it. Not modified.
+        Where the centroids start; K is read from it.
     num_iterations : int
-        The number of steps at most. Fewer are taken when no label changes any more, since the
-        rest would change nothing.
+        The number of steps at most. There are fewer when no label changes any more.
     verbose : bool
         Print one line for each call that `callback` would get.
     callback : callable, optional
@@ -64,13 +59,8 @@ def train_kmeans(
     ndarray, shape (K, d)
         The centroids, in `train_data`'s dtype if that is floating, else float64. A centroid that
         loses all its points stays where it is.
-
-    Notes
-    -----
-    Computed in float64. Labels are as exact as ``||x - c||^2`` itself: where its expanded form,
-    which is faster, leaves two centroids too close to tell apart, the differences decide.
     """
-    data, centroids = _check_pair("train_data", train_data, "initial_centroids", initial_centroids)
+    data, centroids = _check_pair(train_data=train_data, initial_centroids=initial_centroids)
     num_iterations = _check_count("num_iterations", num_iterations)
     _check_callback(callback)
     dtype = data.dtype.newbyteorder("=") if data.dtype.kind == "f" else np.dtype(np.float64)
@@ -104,7 +94,7 @@ def assign_clusters(data: ArrayLike, centroids: ArrayLike) -> np.ndarray:
     -------
     ndarray of int64, shape (N,)
     """
-    data, centroids = _check_pair("data", data, "centroids", centroids)
+    data, centroids = _check_pair(data=data, centroids=centroids)
     with _Clusters(data, centroids) as clusters:
         return clusters.assign(centroids)
 
@@ -136,11 +126,9 @@ def compress_image(image: ArrayLike, centroids: ArrayLike) -> np.ndarray:
             f"image must have shape (H, W, d), got {image.shape}; give a grey picture a last axis "
             "with image[..., None], and several pictures one at a time."
         )
-    pixels, centroids = _check_pair(
-        "image", image.reshape(-1, image.shape[-1]), "centroids", centroids
-    )
-    if not _warn_if_scaled("image", image) and image.max() > 1:
-        _warn_if_scaled("centroids", centroids)
+    pixels, centroids = _check_pair(image=image.reshape(-1, image.shape[-1]), centroids=centroids)
+    _warn_if_scaled("image", image)
+    _warn_if_scaled("centroids", centroids, beside=image)
     palette = np.clip(np.rint(centroids), 0, 255).astype(np.uint8)  # (K, d)
     with _Clusters(pixels, centroids) as clusters:
         return palette[clusters.assign(centroids)].reshape(image.shape)  # (H, W, d)
@@ -148,9 +136,6 @@ def compress_image(image: ArrayLike, centroids: ArrayLike) -> np.ndarray:
 
 def compression_factor(num_pixels: int, num_colors: int) -> float:
     """Return how many times smaller a 24-bit image becomes with a palette.
-
-    A pixel costs 24 bits before, and ``ceil(log2(num_colors))`` bits after; the palette itself
-    costs 24 bits a colour.
 
     Parameters
     ----------
@@ -160,14 +145,12 @@ def compression_factor(num_pixels: int, num_colors: int) -> float:
     Returns
     -------
     float
-        ``24 n / (n ceil(log2 k) + 24 k)``.
+        ``24 n / (n ceil(log2 k) + 24 k)``: a colour of the palette costs 24 bits as well.
     """
     num_pixels = _check_count("num_pixels", num_pixels, minimum=1)
     num_colors = _check_count("num_colors", num_colors, minimum=1)
     if num_colors > num_pixels:
-        message = (
-            f"num_colors is {num_colors}, num_pixels only {num_pixels}; pass the pixels first."
-        )
+        message = f"num_colors is {num_colors}, num_pixels only {num_pixels}; pass pixels first."
         warnings.warn(message, stacklevel=2)
     index_bits = (num_colors - 1).bit_length()
     return 24 * num_pixels / (num_pixels * index_bits + 24 * num_colors)
@@ -192,9 +175,8 @@ def mean_pixel_error(image: ArrayLike, compressed: ArrayLike) -> float:
             "image and compressed must have the same shape (..., d), "
             f"got {image.shape} and {compressed.shape}; compare a picture with its own compression."
         )
-    for name, array, other in (("image", image, compressed), ("compressed", compressed, image)):
-        if other.max() > 1:
-            _warn_if_scaled(name, array)
+    _warn_if_scaled("image", image, beside=compressed)
+    _warn_if_scaled("compressed", compressed, beside=image)
     return float(_distance(image.astype(np.float64), compressed).mean())
 
 
@@ -202,45 +184,35 @@ def euclidean_distance(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Return the Euclidean distance over the last axis, computed in the arrays' own dtype.
 
     This is the definition the course uses. On integers, differences and squares that do not fit
-    wrap around (modulo 256 for uint8), and the result is not a distance. The problem set's printed
-    errors were computed that way and this function reproduces them; `mean_pixel_error` gives the
-    true value.
+    wrap around (modulo 256 for uint8): a RuntimeWarning says that the result is no distance. The
+    problem set's printed errors were computed that way; `mean_pixel_error` gives the true value.
 
     Parameters
     ----------
     x, y : array_like, shapes that broadcast, last axis of length d
-        The points to compare.
 
     Returns
     -------
     ndarray, shape (N*,)
         One distance for each pair of points; the leading axes are those of the inputs.
-
-    Warns
-    -----
-    RuntimeWarning
-        If a number wrapped around.
     """
     x, y = _finite("x", x), _finite("y", y)
-    _check_same_last_axis("x", x, "y", y)
     try:
-        np.broadcast_shapes(x.shape, y.shape)
-    except ValueError:
+        fit = x.shape[-1] == y.shape[-1] and np.broadcast_shapes(x.shape, y.shape)
+    except (IndexError, ValueError):  # a single number, or shapes that do not broadcast
+        fit = False
+    if not fit:
         raise ValueError(
-            f"x and y must broadcast, got shapes {x.shape} and {y.shape}; x[:, None] pairs each "
-            "row of x with each of y."
-        ) from None
+            "x and y must broadcast, with the same width d on their last axis, got shapes "
+            f"{x.shape} and {y.shape}; x[:, None] pairs each row of x with each of y."
+        )
     dtype = np.result_type(x, y)
     if dtype.kind == "b":
         raise TypeError("x and y must hold numbers, got dtype bool; convert them to float first.")
     distance = _distance(x, y)
     if dtype.kind in "iu" and not np.allclose(distance, _distance(x.astype(np.float64), y)):
-        warnings.warn(
-            f"euclidean_distance on {dtype} wraps around, so this is not a "
-            "distance; call mean_pixel_error, or convert both arrays to float first.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        message = f"{dtype} wraps around, so this is no distance; call mean_pixel_error instead."
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
     return distance
 
 
@@ -253,10 +225,11 @@ def hello() -> None:
 
 # The variables of the bounds, for N points, K centroids and steps that move these:
 #
+# centre  (d,)         m, a point amid the data; subtracted before squares are taken.
+# weights (K, d + 1)   weights @ [x - m, 1] = ||x - c||^2 - ||x - m||^2.
 # labels  (N,)         each point's cluster; K while it has none.
-# sums    (K+1, d+2)   over each cluster's points, of [x - m, 1, ||x - m||], where the centre m
-#                      is a point amid the data. A point that changes its cluster is taken from one
-#                      row and added to another, so that no step sums over all points.
+# sums    (K+1, d+2)   of [x - m, 1, ||x - m||] over each cluster's points. A point that changes its
+#                      cluster is taken from one row and added to another, so that no step sums all.
 # gap     (N,)         how much nearer a point's nearest centroid was than any other, at least.
 # drift   (K + 1,)     how far a centroid moved, plus the farthest that any moved, summed over the
 #                      steps: a gap narrows by no more than that.
@@ -274,13 +247,12 @@ def hello() -> None:
 #     (1 - slack) computed - 4 slack r^2  <=  D^2  <=  (1 + slack) computed + 4 slack r^2.
 #
 # The gap is the root of the second nearest's lower end, less that of the nearest's upper end. Where
-# it is not positive the product cannot tell who is nearer, and the differences x - c decide. Their
-# squares are off by (d + 2) u D^2 only. The drift is rounded up, by the same slack, in each step.
-
-# Routes. Numba compiles `_reassign_loop` in 1.8 s, and reads what it compiled before in 0.4 s. That
-# saves 1 to 3 ns of each number, coordinate or distance, that `_reassign_arrays` works on. So the
-# arrays do the work until they have worked on as many in this process as would have repaid it. The
-# first run on 16384 x 3 points with K = 16 takes 0.03 s this way, where the textbook takes 0.36 s.
+# it is not positive the differences x - c decide, whose squares are off by (d + 2) u D^2 only. The
+# drift is rounded up, by the same slack, in each step.
+#
+# Routes. Numba takes 1.8 s to compile `_reassign_loop`, or 0.4 s to read what it compiled before,
+# and saves 1 to 3 ns of each number (coordinate or distance) that `_reassign_arrays` works on. So
+# that does the work until it has worked on as many in this process as would have repaid numba.
 
 _EPS = np.finfo(np.float64).eps
 _TINY = np.finfo(np.float64).tiny  # squares below it have lost digits, so all are blurred by it
@@ -292,24 +264,6 @@ _TILE_POINTS, _TILE_NUMBERS = 512, 1 << 17  # the same in the compiled loop: no 
 _MANY = np.iinfo(np.int8).max  # clusters; above it rows of them are long, and ranks no longer fit
 _THREADS = threading.Lock()  # held by the run that shares its work between threads
 _numbers_done = 0  # by the arrays, in this process
-
-
-class _Step(NamedTuple):
-    """What an assignment knows of the centroids."""
-
-    centre: np.ndarray  # (d,)
-    centroids: np.ndarray  # (K, d)
-    weights: np.ndarray  # (K, d + 1): weights @ [x - m, 1] = ||x - c||^2 - ||x - m||^2
-    drift: np.ndarray  # (K + 1,)
-    slack: float
-
-
-class _Part(NamedTuple):
-    """What it knows of the points; each thread has its own rows."""
-
-    points: np.ndarray  # (N, d)
-    labels: np.ndarray  # (N,)
-    expiry: np.ndarray  # (N,)
 
 
 class _Clusters(contextlib.ExitStack):
@@ -336,37 +290,35 @@ class _Clusters(contextlib.ExitStack):
 
     def assign(self, centroids):
         """Return each point's nearest centroid (N,); `changed` then says if any is another."""
-        moves = np.sqrt(_squares(centroids - self.centroids) + _TINY)  # (K,)
+        moves = np.sqrt(((centroids - self.centroids) ** 2).sum(axis=1) + _TINY)  # (K,)
         self.drift[:-1] = (1 + self.slack) * (self.drift[:-1] + moves + moves.max())
         self.centroids, offsets = centroids, centroids - self.centre  # (K, d)
-        weights = np.empty((len(centroids), len(self.centre) + 1))  # (K, d + 1)
-        weights[:, :-1], weights[:, -1] = -2 * offsets, _squares(offsets)
-        step = _Step(self.centre, centroids, weights, self.drift, self.slack)
-        self.changed = self._reassign(step)
+        weights = np.column_stack([-2 * offsets, (offsets**2).sum(axis=1)])  # (K, d + 1)
+        self.changed = self._reassign(weights)
         # A cluster's lengths summed to `most` at most. Once they sum to a thousandth of that, say
         # because a point at 1e30 left, the sums have lost three digits and are made anew.
         if (1024 * self.sums[:-1, -1] < self.most).any():
             self._forget()
-            self._reassign(step)
+            self._reassign(weights)
         self.most = np.maximum(self.most, self.sums[:-1, -1])  # (K,)
         return self.labels
 
-    def _reassign(self, step):
-        """Reassign the points, shared between threads; keep count of what the arrays do."""
+    def _reassign(self, weights):
+        """Reassign the points, shared between threads; return whether any changed its cluster."""
         global _numbers_done
         if self.route is not _route():  # at first, and when the compiled loop takes over
             self.close()
-            self.route, N = _route(), len(self.points)
-            worthwhile = self.points.size * len(step.centroids) >= _WORTH_SHARING
-            self.run, num = self.enter_context(_workers(worthwhile))
-            ends = [N * i // num for i in range(num + 1)]
-            rows = [slice(*pair) for pair in itertools.pairwise(ends)]
-            self.parts = [_Part(self.points[r], self.labels[r], self.expiry[r]) for r in rows]
-        results = self.run(functools.partial(self.route, step), self.parts)
+            self.route = _route()
+            worthwhile = self.points.size * len(self.centroids) >= _WORTH_SHARING
+            self.run, num_threads = self.enter_context(_workers(worthwhile))
+            arrays = self.points, self.labels, self.expiry
+            self.parts = [np.array_split(array, num_threads) for array in arrays]
+        centroids = self.centre, self.centroids, weights, self.drift, self.slack
+        results = self.run(functools.partial(self.route, *centroids), *self.parts)
         due, changed, sums = zip(*results, strict=True)
         self.sums += sum(sums)
         if self.route is _reassign_arrays:
-            _numbers_done += sum(due) * sum(step.centroids.shape)
+            _numbers_done += sum(due) * sum(self.centroids.shape)
         return any(changed)
 
     def distortion(self, centroids):
@@ -383,14 +335,11 @@ def _route():
     return _reassign_compiled if worthwhile else _reassign_arrays
 
 
-def _reassign_arrays(step, part):
-    """Reassign the points that are due, a block at a time.
+def _reassign_arrays(centre, centroids, weights, drift, slack, points, labels, expiry):
+    """Update the labels and expiry of the points that are due, a block at a time.
 
-    Updates the part's labels and expiry. Returns how many points were due, whether any changed its
-    cluster, and what the sums gain by it.
+    Returns how many were due, whether any changed its cluster, and what the sums gain by it.
     """
-    centre, centroids, weights, drift, slack = step
-    points, labels, expiry = part
     K, d = centroids.shape
     sums, any_moved = np.zeros((K + 1, d + 2)), False
     due = np.flatnonzero(expiry < drift[labels])
@@ -398,41 +347,45 @@ def _reassign_arrays(step, part):
         rows = due[block]  # (B,)
         x, old = points[rows], labels[rows]  # (B, d), (B,)
         x -= centre
-        square = _squares(x)  # (B,)
-        nearest, first, second = _two_nearest(x, weights)
-        blur = 4 * slack * square + _TINY
-        gap = _gap(first + square, second + square, slack, blur)  # (B,)
+        square = np.einsum("bd,bd->b", x, x)  # (B,)
+        nearest, first, second = _two_nearest(_scores(x, weights))
+        gap = _gap(first + square, second + square, slack, 4 * slack * square + _TINY)  # (B,)
         close = np.flatnonzero(gap <= 0)
-        if close.size:
-            nearest[close], gap[close] = _compare(points[rows[close]], centroids, slack)
+        for part in _blocks(len(close), max(1, _BLOCK_COORDINATES // centroids.size)):
+            some = close[part]  # compared by differences
+            squares = ((points[rows[some], None] - centroids) ** 2).sum(axis=2).T  # (K, B)
+            nearest[some], first, second = _two_nearest(squares)
+            gap[some] = _gap(first, second, slack, _TINY)
         expiry[rows] = drift[nearest] + gap
         moved = np.flatnonzero(nearest != old)
         if moved.size:
             any_moved = True
             labels[rows] = nearest
             r = np.sqrt(square[moved])
-            x = np.column_stack([x[moved], np.ones(moved.size), r])  # (B, d + 2)
+            x = np.column_stack([x[moved], np.ones_like(r), r])  # (B, d + 2)
             _transfer(sums, x, old[moved], nearest[moved])
     return due.size, any_moved, sums
 
 
-def _two_nearest(x, weights):
-    """Return of the scores ``weights @ [x, 1]`` the lowest one's index and the two lowest, (B,)."""
-    K, B = len(weights), len(x)
-    if K > _MANY:
-        scores = x @ weights[:, :-1].T  # (B, K): long rows
-        scores += weights[:, -1]
-        nearest = scores.argmin(axis=1)
-        first = scores[np.arange(B), nearest]
-        scores[np.arange(B), nearest] = np.inf
-        return nearest, first, scores.min(axis=1)
-    scores = weights[:, :-1] @ x.T  # (K, B)
+def _scores(x, weights):
+    """Return ``weights @ [x, 1]``, (K, B), with the longer axis along the memory."""
+    W = weights[:, :-1]  # (K, d)
+    scores = (x @ W.T).T if len(W) > _MANY else W @ x.T
     scores += weights[:, -1:]
-    first = scores.min(axis=0)
-    # The first row that attains the minimum: argmin(axis=0), but vectorised along B.
-    rank = np.arange(K, 0, -1, dtype=np.int8)[:, None]
-    nearest = K - ((scores == first) * rank).max(axis=0).astype(np.int64)  # (B,)
-    scores[nearest, np.arange(B)] = np.inf
+    return scores
+
+
+def _two_nearest(scores):
+    """Return each column's least score's index, and its two least, (B,); spoils scores (K, B)."""
+    K, columns = len(scores), np.arange(scores.shape[1])
+    if K > _MANY:
+        nearest = scores.argmin(axis=0)
+        first = scores[nearest, columns]
+    else:  # argmin as well, but vectorised along B: the first row that attains the minimum
+        first = scores.min(axis=0)
+        rank = np.arange(K, 0, -1, dtype=np.int8)[:, None]
+        nearest = K - ((scores == first) * rank).max(axis=0).astype(np.int64)
+    scores[nearest, columns] = np.inf
     return nearest, first, scores.min(axis=0)
 
 
@@ -447,38 +400,23 @@ def _transfer(sums, x, old, new):
         sums += signs @ x
 
 
-def _compare(points, centroids, slack):
-    """Return each point's nearest centroid and its gap, all by differences."""
-    nearest, gap = np.empty(len(points), np.int64), np.empty(len(points))
-    for b in _blocks(len(points), max(1, _BLOCK_COORDINATES // centroids.size)):
-        squares = ((points[b, None] - centroids) ** 2).sum(axis=2)  # (B, K)
-        nearest[b] = squares.argmin(axis=1)
-        first = squares.min(axis=1)
-        squares[np.arange(len(squares)), nearest[b]] = np.inf
-        gap[b] = _gap(first, squares.min(axis=1), slack, _TINY)
-    return nearest, gap
-
-
 def _gap(first, second, slack, blur):
     """Return the gap of two squared distances, at least; 0 or less if it cannot be told."""
     low, high = (1 - slack) * second - blur, (1 + slack) * first + blur
     return np.sqrt(np.maximum(low, 0)) - np.sqrt(np.maximum(high, 0))
 
 
-def _reassign_compiled(step, part):
+def _reassign_compiled(*arguments):
     """Do as `_reassign_arrays` does, and leave it no more than the points too close to call."""
-    due, all_told, any_moved, sums = _compiled_loop()(step, part)
+    due, all_told, any_moved, sums = _compiled_loop()(*arguments)
     if not all_told:
-        _, others_moved, others = _reassign_arrays(step, part)
-        any_moved |= others_moved
-        sums += others
+        _, others_moved, others = _reassign_arrays(*arguments)
+        any_moved, sums = any_moved or others_moved, sums + others
     return due, any_moved, sums
 
 
-def _reassign_loop(step, part):
+def _reassign_loop(centre, centroids, weights, drift, slack, points, labels, expiry):
     """Do as `_reassign_arrays` does, but leave due, and say so, whom the product cannot tell."""
-    centre, centroids, weights, drift, slack = step
-    points, labels, expiry = part
     (N, d), K = points.shape, len(centroids)
     B = max(32, min(_TILE_POINTS, _TILE_NUMBERS // max(K, d)))
     rows, nearest = np.zeros(B, np.int64), np.zeros(B, np.int64)
@@ -498,9 +436,8 @@ def _reassign_loop(step, part):
         for i in range(num):
             row, total = rows[i], 0.0
             for j in range(d):
-                offset = points[row, j] - centre[j]
-                x[i, j] = offset
-                total += offset * offset
+                x[i, j] = points[row, j] - centre[j]
+                total += x[i, j] ** 2
             square[i] = total
         np.dot(weights, x.T, scores)  # (K, B)
         first[:] = np.inf
@@ -544,15 +481,15 @@ def _compiled_loop():
         from numba import njit
     except ImportError:
         return None
-    row, label = np.zeros((1, 1)), np.ones(1, np.int64)
-    step = _Step(row[0], row, np.zeros((1, 2)), np.zeros(2), 0.0)
+    row, one = np.zeros((1, 1)), np.zeros(1)
+    example = one, row, np.zeros((1, 2)), np.zeros(2), 0.0, row, np.ones(1, np.int64), one
     for cache in (True, False):
         # The first fails where the cache has no place, cannot be written, or is damaged.
         with contextlib.suppress(Exception):
             # "reassoc" lets the sum over the coordinates use the processor's vector unit.
             compiled = njit(nogil=True, error_model="numpy", fastmath={"reassoc"}, cache=cache)
             loop = compiled(_reassign_loop)
-            loop(step, _Part(row, label, np.zeros(1)))
+            loop(*example)
             _blas.cache_clear()  # it brings SciPy's BLAS, whose threads count as well
             return loop
     return None
@@ -565,8 +502,7 @@ def _workers(worthwhile):
     BLAS keeps to one thread meanwhile, since its threads and these would wait for each other.
     """
     blas = _blas() if worthwhile else None
-    libraries = [] if blas is None else blas.info()
-    num_threads = max((library["num_threads"] for library in libraries), default=1)
+    num_threads = max(library["num_threads"] for library in blas.info()) if blas else 1
     if num_threads == 1 or not _THREADS.acquire(blocking=False):  # another run has the cores
         yield map, 1
         return
@@ -579,17 +515,12 @@ def _workers(worthwhile):
 
 @functools.cache
 def _blas():
-    """Return what sets the number of BLAS threads, or None without threadpoolctl."""
+    """Return what sets the number of BLAS threads; it is false where it finds no BLAS."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
         return None
     return ThreadpoolController().select(user_api="blas")
-
-
-def _squares(rows):
-    """Return ||row||^2 for each row."""
-    return np.einsum("nd,nd->n", rows, rows)
 
 
 def _blocks(num_rows, size):
@@ -611,23 +542,27 @@ def _distance(x, y):
     return distance
 
 
-def _check_pair(name, array, other_name, other):
+def _check_pair(**pair):
     """Return matrices of equal width whose distances cannot overflow; the second in float64."""
-    array, other = _finite(name, array), _finite(other_name, other)
-    for label, value in ((name, array), (other_name, other)):
-        if value.ndim != 2:
-            got = f"the number {value}" if value.ndim == 0 else f"{value.shape}"
+    pair = {name: _finite(name, value) for name, value in pair.items()}
+    for name, array in pair.items():
+        if array.ndim != 2:
             raise ValueError(
-                f"{label} must have shape (rows, d), got {got}; pass the points themselves, one a "
-                "row: reshape(-1, d) makes such rows of an image or of a single point."
+                f"{name} must have shape (rows, d), got {array.shape or array}; pass the points "
+                "themselves, one a row: reshape(-1, d) makes rows of an image or of a point."
             )
-        largest = max(float(value.max()), -float(value.min()))
-        if largest > math.sqrt(np.finfo(np.float64).max / (16 * value.shape[1])):
+        largest = max(float(array.max()), -float(array.min()))
+        if largest > math.sqrt(np.finfo(np.float64).max / (16 * array.shape[1])):
             raise ValueError(
-                f"{label} holds values up to {largest:.4g}, too large to square; divide "
-                f"{name} and {other_name} by a constant first."
+                f"{name} holds values up to {largest:.4g}, too large to square; divide "
+                f"{' and '.join(pair)} by a constant first."
             )
-    _check_same_last_axis(name, array, other_name, other)
+    (name, array), (other_name, other) = pair.items()
+    if array.shape[1] != other.shape[1]:
+        raise ValueError(
+            f"{name} and {other_name} must have the same width d on their last axis, got shapes "
+            f"{array.shape} and {other.shape}; pass one point a row."
+        )
     return array, other.astype(np.float64, order="C")
 
 
@@ -644,31 +579,18 @@ def _check_start(centroids, num_points, dtype):
     if K > num_points:
         mistake = f"{K} rows, train_data only {num_points}; pass the points first."
     elif distinct < K:
-        mistake = (
-            f"only {distinct} distinct rows of {K}, and a copy gets no points; choose among "
-            "np.unique(train_data, axis=0)."
-        )
+        mistake = f"only {distinct} distinct rows of {K}; pick from np.unique(train_data, axis=0)."
     if mistake:
         warnings.warn(f"initial_centroids has {mistake}", stacklevel=3)
 
 
-def _warn_if_scaled(name, array):
-    """Warn of fractions from 0 to 1 where levels from 0 to 255 belong; return whether it did."""
-    scaled = array.dtype.kind == "f" and 0 <= array.min() and array.max() <= 1
-    if scaled := bool(scaled and np.any(array % 1)):
+def _warn_if_scaled(name, array, beside=255):
+    """Warn of fractions from 0 to 1, beside levels from 0 to 255 or where they belong."""
+    if 0 <= array.min() and array.max() <= 1 < np.max(beside) and np.any(array % 1):
         warnings.warn(
             f"{name} holds fractions from {array.min():.4g} to {array.max():.4g}, but levels run "
             "from 0 to 255; multiply it by 255 first.",
             stacklevel=3,
-        )
-    return scaled
-
-
-def _check_same_last_axis(name, array, other_name, other):
-    if array.ndim == 0 or other.ndim == 0 or array.shape[-1] != other.shape[-1]:
-        raise ValueError(
-            f"{name} and {other_name} must have the same width d on their last axis, "
-            f"got shapes {array.shape} and {other.shape}; pass one point a row."
         )
 
 

@@ -292,27 +292,23 @@ def test_squares_that_lose_digits_near_zero():
         np.testing.assert_array_equal(kmeans.assign_clusters(data, data[:30]), labels)
 
 
-class Rounded:
+class Rounded(kmeans._Clusters):
     """Clusters around a centre at 0, whose squared distances are wrong as rounding may make them.
 
     `errors` (K,) says how wrong, in units of the bound, which is worked out here for one point.
     """
 
-    def __init__(self, monkeypatch, point, centroids, errors):
-        self.clusters = kmeans._Clusters(np.array([point]), centroids)
-        self.clusters.centre = np.zeros(len(point))
-        step = kmeans._Step
+    def __init__(self, point, centroids, errors):
+        super().__init__(point[None], centroids)
+        self.centre, self.errors = np.zeros(len(point)), errors
 
-        def rounded_step(centre, centroids, weights, drift, slack):
-            r2, D2 = np.sum(np.square(point)), np.sum((point - centroids) ** 2, axis=1)
-            bound = (len(point) + 2) * EPS * (8 * r2 + 2 * D2)
-            weights[:, -1] += errors * bound
-            return step(centre, centroids, weights, drift, slack)
-
-        monkeypatch.setattr(kmeans, "_Step", rounded_step)
-
-    def assign(self, centroids):
-        return self.clusters.assign(np.array(centroids, float))[0]
+    def _reassign(self, weights):
+        r2 = np.sum(self.points**2)
+        D2 = np.sum((self.points - self.centroids) ** 2, axis=1)  # (K,)
+        bound = (self.points.size + 2) * EPS * (8 * r2 + 2 * D2)  # (K,)
+        return super()._reassign(
+            np.column_stack([weights[:, :-1], weights[:, -1] + self.errors * bound])
+        )
 
 
 # Where a point lies, and in how many dimensions: at the centre, and far from it.
@@ -328,25 +324,25 @@ def place(d, r):
 
 @PLACES
 @pytest.mark.usefixtures("both_routes")
-def test_rounding_swaps_no_labels(d, r, monkeypatch):
+def test_rounding_swaps_no_labels(d, r):
     point, direction, bound = place(d, r)
     far = math.sqrt(1 + max(bound / 10, 4 * EPS))
     centroids = np.array([point + far * direction, point - direction])
-    clusters = Rounded(monkeypatch, point, centroids, np.array([-1, 1]))
+    clusters = Rounded(point, centroids, np.array([-1, 1]))
     assert clusters.assign(centroids) == 1
 
 
 @PLACES
 @pytest.mark.usefixtures("both_routes")
-def test_rounding_skips_no_change(d, r, monkeypatch):
+def test_rounding_skips_no_change(d, r):
     """The gap looks wider than it is. The moves close it, but not what it looks like."""
     point, direction, bound = place(d, r)
     far = math.sqrt(1 + 40 * bound)
     gap, middle, least = far - 1, (1 + far) / 2, max((far - 1) / 1000, 2 * EPS)
     moves = [(far, 1), (far - gap / 4, 1 + gap / 4), (middle - least, middle + least)]
     steps = [np.array([point + a * direction, point - b * direction]) for a, b in moves]
-    clusters = Rounded(monkeypatch, point, steps[0], np.array([1, -1]))
-    assert [clusters.assign(centroids) for centroids in steps] == [1, 1, 0]
+    clusters = Rounded(point, steps[0], np.array([1, -1]))
+    assert [clusters.assign(centroids).item() for centroids in steps] == [1, 1, 0]
 
 
 @pytest.mark.usefixtures("both_routes")
@@ -404,8 +400,8 @@ def due_by_the_rule(data, centroids, num_iterations):
 def test_points_are_skipped(both_routes, monkeypatch):
     numbers = []
 
-    def counted(step, part):
-        result = both_routes(step, part)
+    def counted(*arguments):
+        result = both_routes(*arguments)
         numbers.append(result[0])
         return result
 
@@ -453,9 +449,9 @@ def test_no_layout_compiles_the_loop_anew(monkeypatch):
 
 
 def works(loop):
-    row, labels = np.ones((1, 1)), np.ones(1, np.int64)
-    step = kmeans._Step(row[0], row, np.array([[0.0, 0.0]]), np.zeros(2), 1e-15)
-    return loop(step, kmeans._Part(row, labels, np.full(1, -np.inf)))[:3] == (1, True, True)
+    row, label, never = np.ones((1, 1)), np.ones(1, np.int64), np.full(1, -np.inf)
+    step = row[0], row, np.zeros((1, 2)), np.zeros(2), 1e-15
+    return loop(*step, row, label, never)[:3] == (1, True, True)
 
 
 def test_where_numba_has_no_place_for_its_cache_the_loop_is_compiled_all_the_same(monkeypatch):
@@ -547,9 +543,7 @@ def test_what_are_no_points_is_refused_with_a_remedy():
     for data in (np.zeros((4, 4, 3)), np.zeros(3)):
         with pytest.raises(ValueError, match="train_data must have shape.*reshape"):
             kmeans.train_kmeans(data, [[0.0, 0, 0]])
-    with pytest.raises(
-        ValueError, match="initial_centroids must have .* the number 16; pass the p"
-    ):
+    with pytest.raises(ValueError, match="initial_centroids must have .* got 16; pass the p"):
         kmeans.train_kmeans(np.zeros((4, 3)), 16)
     with pytest.raises(ValueError, match=r"^image must have shape \(H, W, d\), got \(4, 3\); give"):
         kmeans.compress_image(np.zeros((4, 3)), np.zeros((1, 3)))
