@@ -466,9 +466,7 @@ def _check_count(name: str, value: int, minimum: int = 0) -> int:
 
 def _check_number(name: str, value: float, largest: float) -> float:
     """Return the value as a float from 0 to the largest."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, got {value!r}.")
     if not 0 <= value <= largest:
         raise ValueError(f"{name} must be from 0 to {largest:g}, got {value}.")
