@@ -90,31 +90,25 @@ def run(root, seed):
     seed : int
         Of the cases.
     """
-    submission, results = Path(root, "submission"), Path(root, "results", "results.json")
     sandbox.MAX_MEMORY = MEMORY
-    level, marks = sandbox.available_levels()[0], []
-
-    def write():
-        record = record_of(marks, seed, level, report.digest(submission))
+    submission, results = Path(root, "submission"), Path(root, "results", "results.json")
+    level, sha, marks = sandbox.available_levels()[0], report.fingerprint(submission), []
+    for part in (None, *ORDER):
+        if part:  # before the first, the record says that nothing is graded yet
+            marks += marking.mark(submission, seed, level, (part,), jobs=1)
+        record = record_of(marks, seed, level, sha)
         report.write_whole(results, json.dumps(record, indent=1))
-
-    write()
-    for part in ORDER:
-        marks += marking.mark(submission, seed, level, (part,), jobs=1)
-        write()
 
 
 def record_of(marks, seed, level, sha):
     """Return the results so far; a part that is not graded yet is one test without points."""
-    command = f"python -m course grade FOLDER --out OUT --seed {seed} --only"
+    again = f"python -m course grade FOLDER --out OUT --seed {seed} --only "
     record = report.results(
         sorted(marks, key=lambda mark: list(POINTS).index(mark.case.part)),
         seed=seed,
         level=level,
         submission=sha,
-        command_for=lambda key: (
-            f"python -m course grade FOLDER --out OUT --seed {seed} --only {key}"
-        ),
+        command_for=again.__add__,
     )
     for part in POINTS:
         if part not in {mark.case.part for mark in marks}:
