@@ -7,6 +7,7 @@ the PDF.
 
 import base64
 import html
+import io
 import itertools
 import json
 import re
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import nbformat
 import pypandoc
 import typst
+from PIL import Image
 
 from course.describe import DPI
 from data.comparison import MIME_TYPE, Row
@@ -32,6 +34,11 @@ MARKDOWN = (
 NOT_IN_PDF = ("## Settings", "## Reference numbers", "## What you should have seen")
 
 
+# Where a notebook keeps its widgets, and a cell's output the one that it shows.
+WIDGET_STATES = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
 class Block(NamedTuple):
     """A part of a notebook that is shown."""
 
@@ -43,13 +50,26 @@ class Figure(NamedTuple):
     """A figure that a notebook drew."""
 
     name: str  # of its file
-    png: bytes
+    png: bytes  # of an animated figure, the last frame
     description: str
+    gif: bytes = b""  # of an animated figure
 
     @property
     def size(self):
         """Width and height in pixels, as a PNG's header has them."""
         return int.from_bytes(self.png[16:20]), int.from_bytes(self.png[20:24])
+
+    @property
+    def inches(self):
+        """Width and height as Matplotlib drew it."""
+        dpi = 100 if self.gif else DPI  # those of plots.py, and of course/describe.py
+        return self.size[0] / dpi, self.size[1] / dpi
+
+    @property
+    def files(self):
+        """What lies in the folder of figures, by name."""
+        moving = {self.name.replace(".png", ".gif"): self.gif} if self.gif else {}
+        return {self.name: self.png, **moving}
 
 
 def title(notebook):
@@ -131,10 +151,12 @@ def write_page(path, markdown, title, *, home=None, before=None, after=None):
     text = re.sub(r"(?s)<annotation.*?</annotation>", "", text)
 
     def embed(match):
-        data = base64.b64encode((path.parent / match[1]).read_bytes()).decode()
-        return f'src="data:image/png;base64,{data}"'
+        attribute, address, kind = match.groups()
+        data = base64.b64encode((path.parent / address).read_bytes()).decode()
+        return f'{attribute}="data:image/{kind};base64,{data}"'
 
-    path.write_text(re.sub(r'src="(figures/[^"]+)"', embed, text), encoding="utf-8")
+    pattern = r'\b(src|srcset)="(figures/[^"]+\.(png|gif))"'
+    path.write_text(re.sub(pattern, embed, text), encoding="utf-8")
 
 
 def typst_source(markdown, title):
@@ -237,6 +259,7 @@ def _verdict_class(row):
 def _blocks(notebook, name):
     """Yield a notebook's blocks; prose is cut before each heading of the second level."""
     number = 0
+    widgets = notebook.metadata.get("widgets", {}).get(WIDGET_STATES, {}).get("state", {})
     for cell in _with_prose_joined(notebook.cells):
         if cell.cell_type == "markdown":
             for section in re.split(r"(?m)^(?=## )", cell.source):
@@ -245,13 +268,13 @@ def _blocks(notebook, name):
         elif cell.cell_type == "code":
             if cell.source.strip():
                 yield Block("code", cell.source)
-            for block in _outputs(cell):
+            for block in _outputs(_first_states(cell.outputs, widgets)):
                 if block.kind == "figure":
                     number += 1
-                    png, description = block.content
+                    png, description, gif = block.content
                     words = re.findall(r"[a-z0-9]+", description.split(". ")[0].lower())[:8]
                     file = f"{name}-{number}-{'-'.join(words)}.png"
-                    block = Block("figure", Figure(file, png, description))
+                    block = Block("figure", Figure(file, png, description, gif))
                 yield block
 
 
@@ -264,10 +287,25 @@ def _with_prose_joined(cells):
             yield from group
 
 
-def _outputs(cell):
+def _first_states(outputs, widgets):
+    """Yield outputs; in the place of a widget, what it shows before anybody touches it."""
+    for output in outputs:
+        view = output.get("data", {}).get(WIDGET_VIEW)
+        yield from _inside(view["model_id"], widgets) if view else [output]
+
+
+def _inside(model_id, widgets):
+    """Yield the outputs that a widget, or one within it, holds."""
+    state = widgets[model_id]["state"]
+    yield from state.get("outputs", ())
+    for child in state.get("children", ()):
+        yield from _inside(child.removeprefix("IPY_MODEL_"), widgets)
+
+
+def _outputs(outputs):
     """Return the blocks of a cell's outputs; text that goes on, and players in a row, are one."""
     blocks = []
-    for output in cell.outputs:
+    for output in outputs:
         block = _output(output)
         last = blocks[-1] if blocks else Block("", None)
         if block.kind == "players":
@@ -291,15 +329,27 @@ def _output(output):
     data = output.data
     if MIME_TYPE in data:
         return Block("table", [Row(*row) for row in data[MIME_TYPE]])
-    if "image/png" in data:
-        description = output.metadata.get("image/png", {}).get("alt", "A figure.")
-        return Block("figure", (base64.b64decode(data["image/png"]), description))
+    for kind in ("image/png", "image/gif"):
+        if kind in data:
+            picture = base64.b64decode(data[kind])
+            description = output.metadata.get(kind, {}).get("alt", "A figure.")
+            if kind == "image/gif":
+                return Block("figure", (_last_frame(picture), description, picture))
+            return Block("figure", (picture, description, b""))
     sound = re.search(r'src="(data:audio/[^"]+)"', data.get("text/html", ""))
     if sound:
         return Block("players", sound[1])
     if data.get("text/latex", "").startswith(r"\begin{Verbatim}"):  # IPython.display.Code
         return Block("listing", data["text/plain"].strip())
     return Block("value", data.get("text/plain", ""))
+
+
+def _last_frame(gif):
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(gif)) as picture:
+        picture.seek(picture.n_frames - 1)
+        picture.convert("RGB").save(file, "PNG")
+    return file.getvalue()
 
 
 # -- From blocks to Markdown ---------------------------------------------------------------------
@@ -362,18 +412,21 @@ def _text_on_page(text):
 
 
 def _figure_on_page(figure):
-    width, height = (round(pixels * 100 / DPI) for pixels in figure.size)
-    address = f"figures/{figure.name}"
-    return raw(
-        "html",
-        f'<figure><a href="{address}"><img src="{address}" alt="{html.escape(figure.description)}"'
-        f' width="{width}" height="{height}"></a></figure>',
+    width, height = (round(inches * 100) for inches in figure.inches)
+    address = f"figures/{list(figure.files)[-1]}"  # the animation, if it is one
+    picture = (
+        f'<img src="{address}" alt="{html.escape(figure.description)}"'
+        f' width="{width}" height="{height}">'
     )
+    if figure.gif:
+        still = f'media="(prefers-reduced-motion: reduce), print" srcset="figures/{figure.name}"'
+        picture = f"<picture><source {still}>{picture}</picture>"
+    return raw("html", f'<figure><a href="{address}">{picture}</a></figure>')
 
 
 def _figure_in_pdf(figure):
     description = json.dumps(figure.description, ensure_ascii=False)
-    width = figure.size[0] / DPI
+    width = figure.inches[0]
     return raw("typst", f'#drawing("figures/{figure.name}", {width:.2f}in, {description})')
 
 

@@ -109,7 +109,7 @@ def main(arguments=(), *, root=ROOT, names=NOTEBOOKS):
 
 def clear(folder):
     """Remove what an earlier write-up left, so that no stale page can survive a failure."""
-    for pattern in ("*.html", "writeup.pdf", "figures/*.png", "*.wav"):
+    for pattern in ("*.html", "writeup.pdf", "figures/*.png", "figures/*.gif", "*.wav"):
         for path in folder.glob(pattern):
             path.unlink()
     (folder / "figures").mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,8 @@ def publish(runs, folder):
     good = [run for run in runs if not run.error]
     for run in good:
         for figure in pages.figures(run.notebook, run.name):
-            (folder / "figures" / figure.name).write_bytes(figure.png)
+            for file, picture in figure.files.items():
+                (folder / "figures" / file).write_bytes(picture)
     ways = [(f"{run.name}.html", pages.title(run.notebook)) for run in good]
     for i, run in enumerate(good):
         pages.write_page(
