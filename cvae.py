@@ -11,13 +11,15 @@ and Yan, 2015):
     prior         p(z | y)    = N(0, I)
 
 Every loss is in nats an image: summed over pixels and latent dimensions, averaged over images.
-B is the batch size, D the pixels of an image, m the latent dimensions, C the classes, H the
-hidden units. The work is done on the device that holds the model's parameters. Training draws
-from PyTorch's default generator, so ``torch.manual_seed`` makes a run repeatable.
+B is the batch size, D the pixels of an image, m the latent dimensions, C the classes, H the hidden
+units. The networks and the losses take tensors of floats. The other functions take any array_like:
+`images` (B, ...) of D floats in [0, 1], `labels` (B,) of integers in 0 .. C - 1. A loader yields
+pairs of these. Results are on the device of the model's parameters. Training draws from PyTorch's
+default generator, so ``torch.manual_seed`` makes a run repeatable; where there is a `seed`, its
+noise is the same on every device, and that generator is left alone.
 
-The networks and the losses take tensors of floats, the other functions any array_like. TypeError
-means the wrong kind; ValueError a wrong shape, NaN, an infinity, a pixel outside [0, 1], or
-training that diverges.
+TypeError means the wrong kind; ValueError a wrong shape, NaN, an infinity, a pixel outside [0, 1],
+or training that diverges.
 """
 
 import copy
@@ -49,6 +51,10 @@ except ImportError:  # no progress bar, then
 class CVAE(nn.Module):
     """Conditional variational autoencoder with two hidden layers each way.
 
+    Its methods take float tensors of the weights' dtype, on their device: images x (B, ...) of D
+    pixels in [0, 1], one-hot labels c (B, C), and codes z, means mu, log-variances logvar and
+    standard normal noise (B, m). Without noise, it is drawn.
+
     Parameters
     ----------
     input_size, latent_size, num_classes, hidden_units : int
@@ -73,13 +79,7 @@ class CVAE(nn.Module):
         self.fcout = nn.Linear(H, D)
 
     def recognition_model(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean and the log-variance of q(z | x, y), both (B, m).
-
-        Parameters
-        ----------
-        x : float tensor, shape (B, ...) with D pixels an image, values in [0, 1]
-        c : float tensor, shape (B, C), one-hot
-        """
+        """Return the mean and the log-variance of q(z | x, y), both (B, m)."""
         x = _check("x", x, ("B", self.input_size), self.fc1.weight, unit=True)  # (B, D)
         c = _check("c", c, (len(x), self.num_classes))  # (B, C)
         h = F.relu(self.fc1(torch.cat([x, c.to(x)], dim=1)))  # (B, H)
@@ -87,14 +87,7 @@ class CVAE(nn.Module):
         return self.fc_mu(h), self.fc_logvar(h)  # (B, m), (B, m)
 
     def reparametrize(self, mu: Tensor, logvar: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return a sample z = mu + sigma * noise (B, m), differentiable in `mu` and `logvar`.
-
-        Parameters
-        ----------
-        mu, logvar : float tensors, shape (B, m)
-        noise : float tensor, shape (B, m), optional
-            Standard normal numbers; drawn from PyTorch's default generator if not given.
-        """
+        """Return a sample z = mu + sigma * noise (B, m), differentiable in `mu` and `logvar`."""
         mu = _check("mu", mu, ("B", self.latent_size))
         return self._sample(mu, _check("logvar", logvar, mu.shape), noise)
 
@@ -103,13 +96,7 @@ class CVAE(nn.Module):
         return mu + _exp(0.5 * logvar) * noise  # (B, m)
 
     def generative_model(self, z: Tensor, c: Tensor) -> Tensor:
-        """Return x_hat (B, D), the mean of p(x | z, y): each pixel's probability of being on.
-
-        Parameters
-        ----------
-        z : float tensor, shape (B, m)
-        c : float tensor, shape (B, C), one-hot
-        """
+        """Return x_hat (B, D), the mean of p(x | z, y): each pixel's probability of being on."""
         z = _check("z", z, ("B", self.latent_size), self.fc3.weight)
         return self._decode(z, _check("c", c, (len(z), self.num_classes)))
 
@@ -128,17 +115,13 @@ class CVAE(nn.Module):
 
 
 def loss_function(x_hat: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """Return the negative of the lower bound (14), averaged over the batch.
-
-    Takes the arguments of `loss_terms`, whose mean sum this is. Returns a tensor of shape (), in
-    nats an image, with one sample of z in place of the expectation.
-    """
+    """Return the negative lower bound (14) of a batch, the mean sum of `loss_terms`: shape ()."""
     reconstruction, kl = loss_terms(x_hat, x, mu, logvar)  # (B,), (B,)
     return (reconstruction + kl).mean()
 
 
 def loss_terms(x_hat: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the two terms of the negative lower bound (14), image by image.
+    """Return the two terms of the negative lower bound (14), image by image, with one z for each.
 
     Parameters
     ----------
@@ -149,12 +132,9 @@ def loss_terms(x_hat: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Te
 
     Returns
     -------
-    reconstruction : float tensor, shape (B,)
-        The cross-entropy ``-log p(x | z, y)`` in nats. PyTorch cuts each logarithm off at -100,
-        so that an `x_hat` of exactly 0 or 1 gives finite losses and gradients.
-    kl : float tensor, shape (B,)
-        ``KL(q || N(0, I))`` in nats. For a log-variance above 50 the exponential goes on as its
-        tangent, so that it cannot overflow and still pulls the variance down.
+    reconstruction, kl : float tensors, shape (B,)
+        The cross-entropy ``-log p(x | z, y)`` and ``KL(q || N(0, I))``, finite where they would
+        overflow: PyTorch cuts each logarithm off at -100, and `_exp` bends the exponential.
     """
     x = _check("x", x, ("B", "D"), unit=True)
     mu = _check("mu", mu, (len(x), "m"))
@@ -195,9 +175,7 @@ def train(
     num_classes: int,
     use_cuda: bool = False,
 ) -> Loss:
-    """Make one pass over the training data; print and return its mean loss.
-
-    The mean is over the images of the pass, while the weights were changing.
+    """Make one pass over the training data; print and return its mean loss while it ran.
 
     Parameters
     ----------
@@ -206,13 +184,10 @@ def train(
     model : CVAE
         Changed in place.
     train_loader : iterable of (images, labels)
-        Float images (b, ...) in [0, 1] and integer labels (b,); a step for each pair.
     optimizer : torch.optim.Optimizer
         Of the model's parameters, or of some of them.
-    num_classes : int
-        C.
-    use_cuda : bool
-        Move the model to the CUDA device first. To use another device, move the model yourself.
+    num_classes, use_cuda : int and bool
+        C, and whether to move the model to the CUDA device first.
     """
     _check_model(model)
     if _check_count("num_classes", num_classes, 1) != model.num_classes:
@@ -265,16 +240,7 @@ def to_var(x: Tensor, use_cuda: bool) -> Tensor:
 
 
 def one_hot(labels: ArrayLike, num_classes: int, use_cuda: bool = False) -> Tensor:
-    """Return one-hot rows, float32 (B, C), for integer labels.
-
-    Parameters
-    ----------
-    labels : integer array_like, shape (B,), each in 0 .. C - 1
-    num_classes : int
-        C.
-    use_cuda : bool
-        Move the rows to the CUDA device; else they are on the labels' device.
-    """
+    """Return one-hot rows, float32 (B, C), of integer labels (B,) in 0 .. C - 1, as `to_var`."""
     labels = _labels(labels, _check_count("num_classes", num_classes, 1))  # (B,)
     return to_var(F.one_hot(labels, num_classes).float(), use_cuda)  # (B, C)
 
@@ -293,21 +259,19 @@ def fit(
     """Train a new model by the recipe that this module recommends; return each epoch's loss.
 
     `initialise`, then passes like those of `train`, with Adam on shuffled batches. The learning
-    rate falls linearly with the epoch, after a warm-up: epoch e of E, counted from 1, runs at
-    ``min(e / 3, 1) (1 - (e - 1) / E)`` times `learning_rate`.
+    rate rises for three epochs and falls linearly.
 
     Parameters
     ----------
     model : CVAE
         Changed in place. One that was trained already is refused; `train` goes on with it.
     images, labels : array_like, as for `BatchLoader`
-    num_epochs, batch_size : int
-    learning_rate : float, above 0
+    num_epochs, batch_size, learning_rate : int, int and float, above 0
     verbose : bool
         Print one line for each epoch.
     callback : callable, optional
-        Called after each epoch as ``callback(iteration, objective, state)``: the epoch, from 0,
-        its mean loss while it ran, and the model. If it returns True, training stops.
+        Called after each epoch as ``callback(iteration, objective, model)``: the epoch, from 0,
+        its mean loss while it ran, and the model. Returning True stops.
     """
     _check_model(model)
     num_epochs = _check_count("num_epochs", num_epochs, 1)
@@ -336,13 +300,6 @@ def evaluate(model: CVAE, loader: Iterable, *, seed: int = 0) -> Loss:
     """Return the mean negative lower bound (14) over a data set, with one z an image.
 
     Its expected total is an upper bound on the mean of ``-log p(x | y)``.
-
-    Parameters
-    ----------
-    model : CVAE
-    loader : iterable of (images, labels), as for `train`
-    seed : int
-        Of the noise, which is the same on every device and leaves the default generator alone.
     """
     generator = torch.Generator().manual_seed(_check_count("seed", seed))
     terms = []
@@ -357,16 +314,7 @@ def evaluate(model: CVAE, loader: Iterable, *, seed: int = 0) -> Loss:
 def generate(
     model: CVAE, labels: ArrayLike, z: ArrayLike | None = None, *, seed: int = 0
 ) -> Tensor:
-    """Return images x_hat (B, D) of the given classes.
-
-    Parameters
-    ----------
-    model : CVAE
-    labels : integer array_like, shape (B,)
-    z : array_like, shape (B, m), optional
-        Latent codes; drawn from the prior N(0, I) with `seed` if not given.
-    seed : int
-    """
+    """Return images x_hat (B, D) of the given classes, for codes z (B, m), drawn if not given."""
     _check_model(model)
     c = one_hot(labels, model.num_classes).to(model.fc3.weight)  # (B, C)
     if z is None:
@@ -377,7 +325,7 @@ def generate(
 
 @torch.no_grad()
 def reconstruct(model: CVAE, images: ArrayLike, labels: ArrayLike) -> Tensor:
-    """Return x_hat (B, D) at the mean of q(z | x, y), for images and labels as `train` takes."""
+    """Return x_hat (B, D) at the mean of q(z | x, y)."""
     x, c = _to_model(model, images, labels)  # (B, D), (B, C)
     mu, _ = model.recognition_model(x, c)  # (B, m)
     return model._decode(mu, c)
@@ -390,16 +338,8 @@ def log_likelihood(
     """Estimate log p(x | y) by importance sampling from q(z | x, y): (B,), in nats.
 
     The estimate ``log 1/K sum_k p(x | z_k, y) p(z_k) / q(z_k | x, y)`` is on average the lower
-    bound (14) for K = 1, rises with K, and tends to log p(x | y) (Burda, Grosse and
-    Salakhutdinov, 2016, eq. 8).
-
-    Parameters
-    ----------
-    model : CVAE
-    images, labels : array_like, as for `train`
-    num_samples : int
-        K.
-    seed : int
+    bound (14) for K = `num_samples` = 1, rises with K, and tends to log p(x | y) (Burda, Grosse
+    and Salakhutdinov, 2016, eq. 8).
     """
     num_samples = _check_count("num_samples", num_samples, 1)
     generator = torch.Generator().manual_seed(_check_count("seed", seed))
@@ -420,15 +360,8 @@ def save(
 ) -> None:
     """Write a checkpoint, all of it or nothing. A file that is there is replaced in one step.
 
-    Parameters
-    ----------
-    path : str or path-like
-    model : CVAE
-    optimizer : torch.optim.Optimizer, optional
-        With it, training can resume. The state of PyTorch's default CPU generator is always kept,
-        so that on the CPU it resumes bit for bit.
-    epoch : int
-        The number of epochs done; if 0, the model's own count of them.
+    With an optimizer, training can resume; on the CPU bit for bit, since the state of PyTorch's
+    default generator is kept. `epoch` is the number of epochs done; if 0, the model's own count.
     """
     _check_model(model)
     epoch = _check_count("epoch", epoch) or model.epochs
@@ -445,17 +378,10 @@ def save(
 
 
 def load(path: str | os.PathLike, model: CVAE, optimizer: Optimizer | None = None) -> int:
-    """Read a checkpoint of `save`, and return the number of epochs done.
+    """Read a checkpoint of `save` into a model built like the saved one; return the epochs done.
 
-    The objects are built as they were when it was written. If the file is damaged or is of other
-    objects, nothing is changed.
-
-    Parameters
-    ----------
-    path : str or path-like
-    model : CVAE
-    optimizer : torch.optim.Optimizer, optional
-        To resume training: then PyTorch's default generator is set back as well.
+    With an optimizer, built likewise, training can resume: PyTorch's default generator is set back
+    as well. If the file is damaged or is of other objects, nothing is changed.
     """
     _check_model(model)
     content, whole = io.BytesIO(Path(path).read_bytes()), io.BytesIO()
@@ -498,8 +424,7 @@ def hello() -> None:
 class BatchLoader:
     """Mini-batches of images held in memory, cut without a Python step for each image.
 
-    Iterating yields pairs of images, float (b, D) in [0, 1], and labels (b,), where b is
-    `batch_size` but for the last batch, which takes what is left.
+    Iterating yields images, float (b, D) in [0, 1], with labels (b,). The last b may be smaller.
 
     Parameters
     ----------
@@ -536,18 +461,12 @@ def initialise(model: CVAE, images: ArrayLike, *, label_scale: float = 1.5) -> N
     """Set a model's weights anew, so that training starts ahead of PyTorch's default.
 
     1. Weights are normal with variance 2 / fan_in and biases 0 (He et al., 2015).
-    2. Weights on the label have standard deviation `label_scale` instead, louder than z. So the
-       decoder takes the class from the label from the first step on. Otherwise part of it goes
-       into z, and a z drawn from the prior can contradict the label.
-    3. The output layer has weights 0 and as its bias the log-odds of the mean image, so the
-       first x_hat is the mean image and no steps go into learning that borders are black.
+    2. Weights on the label have standard deviation `label_scale` instead, louder than z. So no
+       part of the class goes into z, where a z drawn from the prior could contradict the label.
+    3. The output layer has weights 0 and as its bias the log-odds of the mean image, so that no
+       steps go into learning that borders are black.
 
-    Parameters
-    ----------
-    model : CVAE
-        Changed in place, with numbers from PyTorch's default generator.
-    images : array_like, as for `BatchLoader`
-    label_scale : float, above 0
+    The images are as for `BatchLoader`.
     """
     _check_model(model)
     label_scale = _check_rate("label_scale", label_scale)
