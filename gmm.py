@@ -8,8 +8,8 @@ likelihood never falls (Bishop, "Pattern Recognition and Machine Learning", 2006
             Sigma_k = sum_n gamma_nk (x_n - mu_k)(x_n - mu_k)^T / N_k                        (3)
 
 `textbook/gmm.py` has just that. `_e_step` and `_m_step` are the same lines, taken a block of points
-at a time; `_step_on_products`, in the second half of this file, takes both at once where that is
-cheaper. Inside, the points are columns, (d, N), so that a sum over them runs along the memory.
+at a time; `_step_on_products` takes both at once where that is cheaper. Inside, the points are
+columns, (d, N), so that a sum over them runs along the memory.
 
 What is not a real number or an option of the right kind raises a TypeError; shapes that disagree,
 no points, NaN, infinity, values too large to square and covariances that are not symmetric positive
@@ -67,9 +67,9 @@ def train_gmm(
     num_iterations : int
         The number of EM steps.
     reg_covar : float
-        Added to the diagonal of every new covariance, in the data's units squared. Above zero the
-        likelihood is no longer bound to rise, but a component that shrinks onto too few points
-        does not collapse, which is a ValueError.
+        Added to the diagonal of every new covariance, in the data's units squared. Above zero it
+        keeps a component from collapsing onto too few points (a ValueError), and the likelihood
+        is no longer bound to rise.
     verbose : bool
         Print one line for each call that `callback` would get.
     callback : callable, optional
@@ -80,9 +80,8 @@ def train_gmm(
     Returns
     -------
     GMMState
-        In `train_data`'s dtype if that is float32 or wider (a ValueError if it cannot hold the
-        result), else float64, or float32 for float16. A component that loses all its points keeps
-        its mean and covariance, with proportion 0.
+        In `train_data`'s dtype if that is float32 or wider, else float64 (float32 for float16). A
+        component that loses all its points keeps its mean and covariance, with proportion 0.
     """
     data = _check_rows("train_data", train_data)
     state = _check_initial_state(data, init_pi, init_mu, init_sigma)
@@ -295,10 +294,7 @@ def _normalise(log_joint):
     """Return responsibilities (K, B), in place of the log joint densities, and log p(x), (B,)."""
     top = log_joint.max(axis=0)  # (B,), taken out so that nothing underflows
     if not np.isfinite(top).all():
-        raise ValueError(
-            "a point is so far from every component that its log-density is not finite; "
-            "rescale the data, or start from wider covariances."
-        )
+        raise ValueError("a point's log-density is not finite; rescale the data, or widen sigma.")
     log_joint -= top
     np.exp(log_joint, out=log_joint)
     total = log_joint.sum(axis=0)  # (B,)
@@ -333,13 +329,10 @@ def _pivots(L):
 #     log pi_k + log N(x; mu_k, Sigma_k) = c_k + sum_i (P mu_k)_i x_i - 1/2 sum_ij P_ij x_i x_j,
 #
 # so it is linear in the features f = [1, x_i, x_i x_j (i <= j)], F = (d + 1)(d + 2) / 2 in number.
-# One matrix product, W f, gives it for all components. A second, gamma f^T, sums up all that the
-# M-step needs: N_k, sum gamma x_i and sum gamma x_i x_j. Features are made once for all components,
-# while the formulas subtract and whiten each point K times.
-#
-# The price is digits: Sigma = E[x x^T] - mu mu^T is a difference of two numbers that are larger
-# than itself by as much as the data are wider than the component. A step that would lose too many
-# is taken by the formulas instead.
+# One matrix product, W f, gives it for all components, where the formulas whiten each point K
+# times. A second, gamma f^T, gives what the M-step needs: N_k, sum gamma x_i, sum gamma x_i x_j.
+# The price is digits: Sigma = E[x x^T] - mu mu^T is a difference of two numbers, larger than itself
+# by as much as the data are wider than the component. Where that loses too many, `_step` is taken.
 
 _BLOCK_FLOATS = 1 << 17  # numbers held at once, of those that grow with the points: 1 MiB
 _PASS = 36  # what a pass over a number costs, in flops of a matrix product
@@ -359,8 +352,7 @@ def _costs(K, d, N):
     """
     F = (d + 1) * (d + 2) // 2
     by_formulas = N * K * d * (3 * d + 4 * _PASS) + 9 * K * _CALL
-    on_products = N * F * (4 * K + 2 * _PASS) + 80 * _CALL
-    return by_formulas, on_products
+    return by_formulas, N * F * (4 * K + 2 * _PASS) + 80 * _CALL
 
 
 def _step_on_products(points, state, A, ridge, team):
@@ -461,9 +453,8 @@ def _check_no_collapse(L, sigma, rounding):
     flat = ~np.all(_pivots(L) > np.maximum(limit, np.finfo(np.float64).tiny), axis=1)  # (K,)
     if flat.any():
         raise ValueError(
-            f"component {flat.argmax()} has collapsed: its covariance is singular, since its "
-            "points lie on one spot or in a flat. Pass reg_covar above zero (a small part of the "
-            "data's variance), or use fewer components."
+            f"component {flat.argmax()} has collapsed: its points lie on one spot or in a flat. "
+            "Pass a small part of the data's variance as reg_covar, or use fewer components."
         )
 
 
@@ -479,8 +470,8 @@ def _in_dtype(state, A, dtype):
         variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (K, d)
         raise ValueError(
             f"train_data is {dtype}, which cannot hold mu (up to {np.abs(state.mu).max():.4g}) or "
-            f"sigma (variances from {variances.min():.4g} to {variances.max():.4g}, perhaps nearly "
-            "singular) without changing the likelihood; convert train_data to float64."
+            f"sigma (variances from {variances.min():.4g} to {variances.max():.4g}) without "
+            "changing the likelihood; convert train_data to float64."
         )
     return copy
 
@@ -523,10 +514,8 @@ def _check_state(prefix, points, pi, mu, sigma):
     if pi.shape != (K,):
         raise ValueError(f"{name} must have shape ({K},), one number a component, got {pi.shape}.")
     total = pi.sum()
-    if not (np.all(pi >= 0) and total > 0):
-        raise ValueError(
-            f"{name} must be non-negative and sum to one, got {pi}; np.full({K}, 1 / {K}) does."
-        )
+    if pi.min() < 0 or not total > 0:
+        raise ValueError(f"{name} must be non-negative and sum to one, got {pi}; try 1 / {K} each.")
     return GMMState(pi, mu, sigma), total
 
 
@@ -565,10 +554,7 @@ def _check_rows(name, value, width=None):
         )
     largest = max(float(points.max()), -float(points.min()))
     if largest > np.sqrt(np.finfo(np.float64).max / (16 * points.size)):
-        raise ValueError(
-            f"{name} holds values up to {largest:.4g}, whose squares overflow; divide the data by "
-            "a constant first."
-        )
+        raise ValueError(f"{name} holds {largest:.4g}, whose squares overflow; divide the data.")
     return points
 
 
