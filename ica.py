@@ -14,10 +14,12 @@ computed for many samples at once. Three functions take the same steps, equal to
 as the formula stands, by three calls of BLAS and LAPACK, and in loops compiled by numba. The faster
 ones take longer to load, so each is used once the process has taken enough steps to repay it.
 
-Every function raises a TypeError for what holds no real numbers, and a ValueError for shapes that
-do not fit, empty arrays, NaN and infinity, and results that overflow.
+Samples X (T, m) are rows, one column a microphone; W (m, m) has one source a row. Results have the
+dtype of floating samples, else float64. Every function raises a TypeError for what holds no real
+numbers, and a ValueError for shapes that do not fit, empty arrays, NaN, infinity and overflow.
 """
 
+import contextlib
 import functools
 import inspect
 import math
@@ -27,9 +29,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-LEARNING_RATES = (
-    *(0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.02, 0.02),
-    *(0.01, 0.01, 0.005, 0.005, 0.002, 0.002, 0.001, 0.001),
+LEARNING_RATES = tuple(
+    np.repeat([0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001], [3, 3, 2, 2, 2, 2, 2]).tolist()
 )
 
 
@@ -48,8 +49,7 @@ def ica(
     Parameters
     ----------
     X : array_like, shape (T, m)
-        The microphones' samples, of amplitude about 1 (see `normalize`) and mean zero. Not
-        modified.
+        The samples, of amplitude about 1 (see `normalize`) and mean zero.
     learning_rates : sequence of float
         One pass for each, in this order; all above zero.
     verbose : bool
@@ -62,8 +62,7 @@ def ica(
     Returns
     -------
     ndarray, shape (m, m)
-        W, one source a row, in `X`'s dtype if that is floating, else float64. The likelihood does
-        not depend on the order or the signs of the rows; they follow from the start.
+        W. The likelihood does not depend on the order or the signs of its rows.
 
     Raises
     ------
@@ -95,7 +94,7 @@ def ica(
         if iteration < len(rates):
             with np.errstate(all="ignore"):  # what overflows is caught in the next line
                 W = run_pass(W, X, rates[iteration])
-            _check_step(W, dtype, iteration, rates[iteration])
+                _check_step(W, dtype, iteration, rates[iteration])
     _check_result(X, W, rates)
     return W.astype(dtype)
 
@@ -115,17 +114,12 @@ def _pass_in_numpy(W: np.ndarray, X: np.ndarray, learning_rate: float) -> np.nda
 
 
 def filter_grad(x: ArrayLike, W: ArrayLike) -> np.ndarray:
-    """Return the gradient of one sample's log-likelihood with respect to W.
+    """Return the gradient ``(1 - 2 g(W x)) x^T + W^-T`` of (13) for one sample, in float64.
 
     Parameters
     ----------
     x, W : array_like, shapes (m,) and (m, m)
         One sample, and an unmixing matrix that is not singular.
-
-    Returns
-    -------
-    ndarray of float64, shape (m, m)
-        ``(1 - 2 g(W x)) x^T + W^-T``, the derivative of (13) for a single t.
     """
     x = _finite("x", x).astype(np.float64)
     if x.ndim != 1:
@@ -138,18 +132,7 @@ def filter_grad(x: ArrayLike, W: ArrayLike) -> np.ndarray:
 
 
 def sigmoid(s: ArrayLike) -> np.ndarray:
-    """Return the logistic function ``g(s) = 1 / (1 + exp(-s))``, without overflow for any s.
-
-    Parameters
-    ----------
-    s : array_like, any shape
-        Real numbers; infinities are allowed.
-
-    Returns
-    -------
-    ndarray or scalar, the shape of `s`
-        Values in [0, 1], in `s`'s dtype if that is floating, else float64.
-    """
+    """Return the logistic function ``g(s) = 1 / (1 + exp(-s))``, without overflow for any s."""
     s = _as_floats(_real_array("s", s))
     if np.isnan(s).any():
         raise ValueError("s holds NaN; remove or replace such values.")
@@ -158,18 +141,7 @@ def sigmoid(s: ArrayLike) -> np.ndarray:
 
 
 def log_likelihood(X: ArrayLike, W: ArrayLike) -> float:
-    """Return the log-likelihood (13): what `ica` maximises.
-
-    Parameters
-    ----------
-    X, W : array_like, shapes (T, m) and (m, m)
-        The microphones' samples, and the unmixing matrix with one source a row.
-
-    Returns
-    -------
-    float
-        In nats, summed over the samples; minus infinity if W is singular.
-    """
+    """Return the log-likelihood (13), which `ica` maximises, in nats; -inf if W is singular."""
     X = _check_samples("X", X).astype(np.float64)
     return _log_likelihood(X, _check_square("W", W, f"X {X.shape}, one row a sample", X.shape[1]))
 
@@ -182,18 +154,7 @@ def _log_likelihood(X: np.ndarray, W: np.ndarray) -> float:
 
 
 def normalize(mix: ArrayLike) -> np.ndarray:
-    """Scale a recording so that its largest absolute value is 0.99.
-
-    Parameters
-    ----------
-    mix : array_like, shape (T, m)
-        One row a sample, one column a microphone, in any unit.
-
-    Returns
-    -------
-    ndarray, shape (T, m)
-        ``0.99 mix / max |mix|``, in `mix`'s dtype if that is floating, else float64.
-    """
+    """Return a recording (T, m) scaled so that its largest absolute value is 0.99."""
     mix = _as_floats(_check_samples("mix", mix))
     peak = np.abs(mix).max()
     if peak == 0:
@@ -202,18 +163,7 @@ def normalize(mix: ArrayLike) -> np.ndarray:
 
 
 def unmix(X: ArrayLike, W: ArrayLike) -> np.ndarray:
-    """Return the sources' samples ``y_t = W x_t``.
-
-    Parameters
-    ----------
-    X, W : array_like, shapes (T, m) and (m, m)
-
-    Returns
-    -------
-    ndarray, shape (T, m)
-        One column a source, in `X`'s dtype if that is floating, else float64. Their scale is the
-        one at which the logistic density fits best.
-    """
+    """Return the sources' samples ``y_t = W x_t`` (T, m), one column a source."""
     X = _as_floats(_check_samples("X", X))
     return _unmix(X, _check_square("W", W, f"X {X.shape}, one row a sample", X.shape[1]))
 
@@ -238,19 +188,14 @@ def amari_distance(W: ArrayLike, A: ArrayLike) -> float:
 
         (sum_i (sum_j P_ij / max_j P_ij - 1) + sum_j (sum_i P_ij / max_i P_ij - 1)) / (2 m (m - 1))
 
-    (Amari, Cichocki and Yang, "A new learning algorithm for blind signal separation", NIPS 1995).
+    (Amari, Cichocki and Yang, "A new learning algorithm for blind signal separation", NIPS 1995):
+    0 where ``W A`` is a scaled permutation, 1 where all its entries are equally large.
 
     Parameters
     ----------
     W, A : array_like, shape (m, m)
         An unmixing matrix, one source a row, and a mixing matrix, one source a column; neither
         singular. To compare two unmixing matrices, pass the inverse of one.
-
-    Returns
-    -------
-    float
-        From 0, where ``W A`` is a scaled permutation, to 1, where all its entries are equally
-        large. Always 0 for m = 1.
     """
     W = _check_square("W", W)
     A = _check_square("A", A, f"W {W.shape}", len(W))
@@ -285,10 +230,8 @@ def _fastest_pass(num_steps: int, num_sources: int) -> Callable:
     global _steps_taken
     _steps_taken += num_steps
     if _steps_taken >= _WORTH_COMPILING and num_sources <= _MAX_COMPILED_SOURCES:
-        try:
+        with contextlib.suppress(ImportError):  # numba is optional
             return _compiled_pass()
-        except ImportError:  # numba is optional
-            pass
     return _pass_with_lapack if _steps_taken >= _WORTH_SCIPY else _pass_in_numpy
 
 
@@ -380,8 +323,7 @@ def _check_microphones(X: np.ndarray, precision: float) -> None:
     if rank < m:
         raise ValueError(
             f"the {m} channels of X are linearly dependent (rank {rank} from {T} samples), so the "
-            "likelihood has no maximum; leave out channels that repeat others, or pass more "
-            "samples."
+            "likelihood has no maximum; leave out channels that repeat others, or add samples."
         )
     means = math.sqrt(T) * np.abs(units.mean(axis=0))  # (m,), over the channels' RMS
     worst = means.argmax()
@@ -393,9 +335,7 @@ def _check_microphones(X: np.ndarray, precision: float) -> None:
 
 
 def _check_step(W: np.ndarray, dtype: np.dtype, iteration: int, rate: float) -> None:
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(W.astype(dtype)).all()
-    if not finite:
+    if not np.isfinite(W.astype(dtype)).all():
         raise ValueError(
             f"W became singular in pass {iteration} at learning rate {rate:g}, or too large for "
             f"{dtype}: the rate is too high for X; lower learning_rates, or scale X with normalize."
@@ -458,13 +398,11 @@ def _check_samples(name: str, value: ArrayLike) -> np.ndarray:
     return samples
 
 
-def _check_square(
-    name: str, value: ArrayLike, beside: str = "", m: int | None = None
-) -> np.ndarray:
-    """Return the value as a float64 matrix, square and as large as what stands beside it."""
+def _check_square(name: str, value: ArrayLike, mate: str = "", m: int | None = None) -> np.ndarray:
+    """Return the value as a float64 matrix (m, m), as large as its mate if there is one."""
     matrix = _finite(name, value).astype(np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or m not in (None, len(matrix)):
-        expected = "(m, m)" if m is None else f"({m}, {m}) to fit {beside}"
+        expected = "(m, m)" if m is None else f"({m}, {m}) to fit {mate}"
         raise ValueError(f"{name} must have shape {expected}, got {matrix.shape}.")
     return matrix
 
