@@ -276,8 +276,7 @@ class _Clusters(contextlib.ExitStack):
         (N, d), K = self.points.shape, len(centroids)
         some = self.points[:: max(1, N // 256)]
         self.centre = np.sort(some, axis=0)[len(some) // 2]  # (d,): a median, so few are far away
-        self.centroids = centroids
-        self.slack = 2 * (d + 4) * _EPS
+        self.centroids, self.slack = centroids, 2 * (d + 4) * _EPS
         self.drift, self.route = np.zeros(K + 1), None
         self.labels, self.expiry = np.empty(N, np.int64), np.empty(N)
         self._forget()
@@ -535,10 +534,8 @@ def _distance(x, y):
     with np.errstate(over="ignore", invalid="ignore"):
         distance = np.sqrt(np.sum((x - y) ** 2, axis=-1))
     if not np.isfinite(distance).all():
-        raise ValueError(
-            f"a squared distance is too large for {np.result_type(x, y)}; divide both arrays by a "
-            "constant first, or convert them to a wider type."
-        )
+        dtype = np.result_type(x, y)
+        raise ValueError(f"a squared distance is too large for {dtype}; divide or widen both.")
     return distance
 
 
@@ -553,10 +550,7 @@ def _check_pair(**pair):
             )
         largest = max(float(array.max()), -float(array.min()))
         if largest > math.sqrt(np.finfo(np.float64).max / (16 * array.shape[1])):
-            raise ValueError(
-                f"{name} holds values up to {largest:.4g}, too large to square; divide "
-                f"{' and '.join(pair)} by a constant first."
-            )
+            raise ValueError(f"{name} holds {largest:.4g}, too large to square; divide the data.")
     (name, array), (other_name, other) = pair.items()
     if array.shape[1] != other.shape[1]:
         raise ValueError(
