@@ -12,10 +12,9 @@ unlabelled one ``w_ij = lambda Q_ij`` for each.
     N_j = sum_i w_ij,    phi = N_1 / (N_0 + N_1),    mu_j = sum_i w_ij x_i / N_j,
     Sigma_j = sum_i w_ij (x_i - mu_j)(x_i - mu_j)^T / N_j
 
-States are fitted in the points' dtype if that is floating, else in float64. An argument of the
-wrong kind raises a TypeError. A ValueError tells of shapes that disagree, NaN, labels other than 0
-and 1, a class that loses all its points or collapses onto a flat (the message names `reg_covar`),
-and parameters that the dtype cannot hold.
+States have the points' dtype if that is floating, else float64. An argument of the wrong kind
+raises a TypeError. A ValueError tells of shapes that disagree, NaN, labels other than 0 and 1, a
+class that loses all its points or collapses onto a flat, and parameters that the dtype cannot hold.
 """
 
 import contextlib
@@ -94,8 +93,6 @@ def train_gda(
 
 
 # These steps do not check. They take the points as columns, x (M, N), and so do their temporaries.
-
-
 def _e_step(x, state):
     """Return Q and log p(x_i, y_i = j), both (2, N)."""
     log_joint = _log_joint_density(x, state)  # (2, N)
@@ -131,10 +128,8 @@ def _log_joint_density(x, state):
         scale = np.log(np.diagonal(A, axis1=1, axis2=2) / np.sqrt(2 * np.pi)).sum(axis=1)  # (2,)
         log_joint = (np.log([1 - phi, phi]) + scale)[:, None] - squares / 2
     if not np.isfinite(log_joint.max(axis=0).sum()):
-        raise ValueError(
-            "a point is so far from both classes that its log-density is not finite; "
-            "rescale the data, or start from wider covariances."
-        )
+        remedy = "rescale the data, or start from wider covariances"
+        raise ValueError(f"the log-density of a point far from both classes overflows; {remedy}.")
     return log_joint
 
 
@@ -145,14 +140,9 @@ def _objective(labelled, y, unlabelled, unlabeled_weight):
 
 
 def fit_gda(x: ArrayLike, y: ArrayLike, *, reg_covar: float = 0.0) -> GDAState:
-    """Fit both Gaussians to labelled points by maximum likelihood, in closed form.
+    """Fit both Gaussians to labelled points x (l, M), of classes y (l,), in closed form.
 
-    Parameters
-    ----------
-    x, y : array_like, shapes (l, M) and (l,)
-        The points and their classes, 0 or 1.
-    reg_covar : float
-        As for `train_gda`. Needed when a class has no more than M points.
+    A class of no more than M points needs a `reg_covar` as in `train_gda`.
     """
     points, dtype = _points_in_columns("x", x)  # (M, l)
     labels = _check_labels("y", y, "x", points.shape[1])
@@ -161,18 +151,7 @@ def fit_gda(x: ArrayLike, y: ArrayLike, *, reg_covar: float = 0.0) -> GDAState:
 
 
 def e_step(unlabeled_x: ArrayLike, state: GDAState) -> np.ndarray:
-    """Return the posterior probability of each class for every unlabelled point, 2(b).
-
-    Parameters
-    ----------
-    unlabeled_x : array_like, shape (u, M)
-    state : GDAState
-
-    Returns
-    -------
-    ndarray of float64, shape (u, 2)
-        ``Q_ij = p(y = j | x_i)``, normalised in log space; each row sums to one.
-    """
+    """Return ``Q_ij = p(y = j | x_i)``, float64 (u, 2), of unlabelled points x (u, M), 2(b)."""
     return _e_step(*_check_points_and_state("unlabeled_x", unlabeled_x, state))[0].T
 
 
@@ -187,12 +166,8 @@ def m_step(
 ) -> GDAState:
     """Return the parameters that maximise `lower_bound` for the given Q, 2(c) to 2(e).
 
-    Parameters
-    ----------
-    labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar
-        As for `train_gda`. The parameters maximise the bound only if `reg_covar` is zero.
-    Q : array_like, shape (u, 2)
-        For each unlabelled point, how likely each class is; each row sums to one.
+    The arguments are those of `train_gda`, and Q (u, 2): how likely each class is for each
+    unlabelled point, in rows that sum to one. With a `reg_covar`, the maximum is missed.
     """
     x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar)
     Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
@@ -207,10 +182,9 @@ def objective(
     *,
     unlabeled_weight: float = 1.0,
 ) -> float:
-    """Return the hybrid objective J of equation 6, in nats.
+    """Return the hybrid objective J of equation 6, in nats, for a problem as in `train_gda`.
 
-    Minus infinity if a labelled point's class has prior probability zero. The arguments are those
-    of `train_gda`, and the state to judge.
+    Minus infinity if a labelled point's class has prior probability zero.
     """
     x, y, _ = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight)
     log_joint = _log_joint_density(x, _check_parameters("state", state, len(x)))  # (2, l + u)
@@ -226,11 +200,10 @@ def lower_bound(
     *,
     unlabeled_weight: float = 1.0,
 ) -> float:
-    """Return the variational lower bound L of equation 8, in nats.
+    """Return the variational lower bound L of equation 8, in nats, for a problem as in `m_step`.
 
     It never exceeds `objective`, and equals it when ``Q = e_step(unlabeled_x, state)``. Minus
-    infinity if a class with a count has prior probability zero. The arguments are those of
-    `m_step`, and the state to judge; where ``Q_ij`` is zero its term is, the limit of ``q log q``.
+    infinity if a class with a count has prior probability zero. Where ``Q_ij`` is zero its term is.
     """
     x, y, _ = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight)
     log_joint = _log_joint_density(x, _check_parameters("state", state, len(x)))  # (2, l + u)
@@ -286,9 +259,9 @@ def _check_no_class_empty(N_j, num_labels, unlabeled_weight):
     if not N_j.all():
         j = N_j.argmin()
         raise ValueError(
-            f"class {j} is empty: no point is labelled {j} among the {num_labels} given, and no "
-            f"unlabelled one counts (unlabeled_weight is {unlabeled_weight:g}); label one, "
-            "or call train_gda with init=GDAState(phi, mu, sigma) near the data."
+            f"class {j} is empty: no point is labelled {j} among the {num_labels} given, and none "
+            f"else counts (unlabeled_weight is {unlabeled_weight:g}); label one, or call train_gda "
+            "with init=GDAState(phi, mu, sigma) near the data."
         )
 
 
@@ -316,16 +289,14 @@ def _unexplained(sigma):
 
 def _rounded_to(state, dtype):
     """Return a copy of the state in the points' dtype, if it means the same within 0.01 nats."""
-    with np.errstate(all="ignore"):
+    nats = np.full(2, np.inf)  # KL(exact || rounded), unless the rounded sigma is no covariance
+    with np.errstate(all="ignore"), contextlib.suppress(np.linalg.LinAlgError):
         mu, sigma = state.mu.astype(dtype), state.sigma.astype(dtype)
-        try:
-            L, R = (np.linalg.cholesky(s.astype(np.float64)) for s in (state.sigma, sigma))
-            change = np.concatenate([L, (state.mu - mu)[:, :, None]], axis=2)  # (2, M, M + 1)
-            squares = (np.linalg.solve(R, change) ** 2).sum(axis=(1, 2))  # (2,)
-            log_ratio = np.log(np.diagonal(R / L, axis1=1, axis2=2)).sum(axis=1)  # (2,)
-            nats = (squares - len(mu[0])) / 2 + log_ratio  # (2,), KL(exact || rounded)
-        except np.linalg.LinAlgError:
-            nats = np.array([np.inf, np.inf])
+        L, R = (np.linalg.cholesky(s.astype(np.float64)) for s in (state.sigma, sigma))
+        change = np.concatenate([L, (state.mu - mu)[:, :, None]], axis=2)  # (2, M, M + 1)
+        squares = (np.linalg.solve(R, change) ** 2).sum(axis=(1, 2))  # (2,)
+        log_ratio = np.log(np.diagonal(R / L, axis1=1, axis2=2)).sum(axis=1)  # (2,)
+        nats = (squares - len(mu[0])) / 2 + log_ratio  # (2,)
     if not np.all(nats < 0.01):
         mu, sigma = (f"(up to {np.abs(part).max():.4g})" for part in state[1:])
         raise ValueError(
@@ -424,9 +395,8 @@ def _check_parameters(name, state, M):
         )  # (2, M, M)
     bad = skew.any(axis=(1, 2)) | ~(_unexplained(sigma) > 0).all(axis=1)  # (2,)
     if bad.any():
-        wanted = f"{name}.sigma[{bad.argmax()}] must be symmetric positive definite"
-        got = np.array2string(sigma[bad][0], threshold=9, precision=4)
-        raise ValueError(f"{wanted}, got {got}.")
+        j, got = bad.argmax(), np.array2string(sigma[bad][0], threshold=9, precision=4)
+        raise ValueError(f"{name}.sigma[{j}] must be symmetric positive definite, got {got}.")
     return GDAState(phi, mu, sigma)
 
 
