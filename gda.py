@@ -60,7 +60,7 @@ def train_gda(
         The number of EM steps.
     reg_covar : float
         Added to the diagonal of every new covariance, in the data's units squared. Above zero it
-        keeps a class from collapsing, and the objective is no longer bound to rise.
+        keeps a class of M points or fewer from collapsing, but the objective may fall.
     init : GDAState, optional
         Where EM starts. By default at ``fit_gda(labeled_x, labels, reg_covar=reg_covar)``.
     verbose : bool
@@ -129,7 +129,7 @@ def _log_joint_density(x, state):
         log_joint = (np.log([1 - phi, phi]) + scale)[:, None] - squares / 2
     if not np.isfinite(log_joint.max(axis=0).sum()):
         remedy = "rescale the data, or start from wider covariances"
-        raise ValueError(f"the log-density of a point far from both classes overflows; {remedy}.")
+        raise ValueError(f"a point is so far that its log-density is not finite; {remedy}.")
     return log_joint
 
 
@@ -140,10 +140,7 @@ def _objective(labelled, y, unlabelled, unlabeled_weight):
 
 
 def fit_gda(x: ArrayLike, y: ArrayLike, *, reg_covar: float = 0.0) -> GDAState:
-    """Fit both Gaussians to labelled points x (l, M), of classes y (l,), in closed form.
-
-    A class of no more than M points needs a `reg_covar` as in `train_gda`.
-    """
+    """Fit both Gaussians to points x (l, M) of known classes y (l,), in closed form."""
     points, dtype = _points_in_columns("x", x)  # (M, l)
     labels = _check_labels("y", y, "x", points.shape[1])
     reg_covar = _check_number("reg_covar", reg_covar, _LARGEST**2)
@@ -388,11 +385,10 @@ def _check_parameters(name, state, M):
     for part, array, shape in (("mu", mu, (2, M)), ("sigma", sigma, (2, M, M))):
         if array.shape != shape:
             raise ValueError(f"{name}.{part} must have shape {shape}, got {array.shape}.")
-    width = np.sqrt(np.diagonal(sigma, axis1=1, axis2=2).clip(min=0))[:, None]  # (2, 1, M)
+    width = np.sqrt(np.diagonal(sigma, axis1=1, axis2=2).clip(min=0))  # (2, M)
     with np.errstate(over="ignore"):  # measured in widths, so that units do not matter
-        skew = np.abs(sigma - sigma.swapaxes(1, 2)) > 1e-6 * width * width.swapaxes(
-            1, 2
-        )  # (2, M, M)
+        limit = 1e-6 * width[:, None] * width[:, :, None]  # (2, M, M)
+        skew = np.abs(sigma - sigma.swapaxes(1, 2)) > limit
     bad = skew.any(axis=(1, 2)) | ~(_unexplained(sigma) > 0).all(axis=1)  # (2,)
     if bad.any():
         j, got = bad.argmax(), np.array2string(sigma[bad][0], threshold=9, precision=4)
