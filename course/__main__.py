@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 COMMANDS = {  # its module, and what it does
+    "starter": ("kit", "write the starter kit"),
     "check": ("check", "mark your own work with the visible cases"),
     "grade": ("batch", "grade submissions with the cases of a seed"),
+    "diff": ("diff", "what a regrade changed"),
     "gradescope": ("gradescope", "write the zip that Gradescope wants"),
     "writeup": ("writeup", "run every notebook, write writeup/"),
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from course import marking, report, roster, sandbox
+from course import handed_in, marking, overview, report, roster, sandbox, student_page
 from course.check import add_choices
 from course.judging import POINTS
 
@@ -40,7 +40,6 @@ def mark_one(submission, command, *, seed, only=tuple(POINTS), jobs=1):
     -------
     dict
     """
-    start = time.perf_counter()
     with contextlib.ExitStack() as stack:
         if isinstance(submission, bytes):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="handed-in-"))
@@ -48,17 +47,37 @@ def mark_one(submission, command, *, seed, only=tuple(POINTS), jobs=1):
             submission.write_bytes(content)
         with _first:  # both are worked out once, whoever comes first
             level = sandbox.available_levels()[0]
-            marking.cases_of(seed)
+            marking.answers().cases(seed)
+        start = time.perf_counter()
         record = report.record_of(submission, command, seed=seed, level=level, only=only, jobs=jobs)
     record["execution_time"] = round(time.perf_counter() - start, 1)
     record["extra_data"]["only"] = list(only)
     return record
 
 
-def write_one(out, student, record):
-    """Write the results of one student into the folder of all results, whole or not at all."""
+def write_one(out, student, record, model=None):
+    """Write `report.html` and then `results.json`, which says that all is there.
+
+    Parameters
+    ----------
+    out : path
+        The folder of all results.
+    student : course.roster.Student
+    record : dict
+    model : dict, optional
+        The model answer's figures, from `course.student_page.model_figures`.
+    """
     record["extra_data"]["student"] = _told(student)
-    report.write(Path(out) / student.folder, student.name, record)
+    try:
+        with sandbox.unpacked(student.path) as folder:
+            pieces = handed_in.pieces(folder)
+    except sandbox.SubmissionError:
+        pieces = {}
+    folder = Path(out) / student.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    text = student_page.page(student, record, pieces, model or {})
+    report.write_whole(folder / "report.html", text)
+    report.write_whole(folder / "results.json", json.dumps(record, indent=1))
 
 
 def finished(out, student, *, seed, only):
@@ -102,10 +121,14 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
     int
         1 if the grader failed on some submission or was stopped, else 0.
     """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    model = student_page.model_figures(out)
     inside = jobs if len(students) == 1 else 1
+    failures = {}
 
     def attend(student):
-        """Mark and write, unless it was done before; return the record and which it was."""
+        """Mark and write, unless it was done before."""
         record = finished(out, student, seed=seed, only=only)
         before = record is not None
         if record is None:
@@ -113,10 +136,10 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
             command = f"grade {where} --seed {seed}"
             record = mark(student.path, command, seed=seed, only=only, jobs=inside)
         if record["extra_data"].get("student") != _told(student):
-            write_one(out, student, record)
+            write_one(out, student, record, model)
         return record["score"], record["execution_time"], faults(record), before
 
-    failed = 0
+    failed, stopped = 0, False
     with (
         tqdm(total=len(students), unit="submission", disable=None) as bar,
         ThreadPoolExecutor(jobs) as pool,
@@ -128,7 +151,7 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
                 try:
                     score, seconds, wrong, before = future.result()
                 except Exception as error:  # a fault of ours: the others are still graded
-                    failed += 1
+                    failures[name] = repr(error)
                     tqdm.write(f"{name}: not graded, the grader failed: {error!r}")
                     if isinstance(error, OSError) and error.errno in FULL:
                         raise
@@ -141,8 +164,13 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
         except (KeyboardInterrupt, OSError) as stop:
             pool.shutdown(wait=False, cancel_futures=True)  # those at work come to their end
             tqdm.write(f"stopped ({stop!r}). What is done is kept: the same command goes on.")
-            return 1
-    return int(failed > 0)
+            stopped = True
+    try:
+        overview.write(out, students, failures, seed=seed)
+    except OSError as error:
+        tqdm.write(f"grades.csv and index.html are not written: {error!r}. The results are kept.")
+        stopped = True
+    return int(bool(failures or failed or stopped))
 
 
 def _told(student):

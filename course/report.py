@@ -1,15 +1,13 @@
-"""Marks to files: `results.json` in Gradescope's format, and a plain `report.html` beside it."""
+"""Marks to a record, what `results.json` holds: Gradescope's format."""
 
 import functools
 import hashlib
-import html
-import json
 import os
 import tempfile
 from pathlib import Path
 
 from course import marking
-from course.judging import CODES, MANUAL, POINTS
+from course.judging import POINTS
 from course.marking import FULL_SPEED, NO_SPEED, told
 from course.sandbox import ROOT, WARNINGS, SubmissionError, unpacked
 
@@ -150,13 +148,6 @@ def _sync(folder):
         os.close(handle)
 
 
-def write(folder, name, record):
-    """Write `report.html` and then `results.json`, which says that all is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "report.html", page(name, record))
-    write_whole(folder / "results.json", json.dumps(record, indent=1))
-
-
 def by_part(record):
     """Return (part, score, points, mistakes) for each part of a record, in order."""
     rows = []
@@ -167,49 +158,6 @@ def by_part(record):
             named = {test["extra_data"]["mistake"] for test in tests} - {None}
             rows.append((part, score, points, sorted(named)))
     return rows
-
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-td, th { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .75rem; }
-summary { cursor: pointer; } .lost summary { font-weight: 600; }
-"""
-
-
-def page(name, record):
-    """Return `report.html`: the points by part, then what is to know of each case."""
-    escape = html.escape
-    rows = "".join(
-        f"<tr><td>{number_of(part)}</td><td class=n>{score:.2f}</td><td class=n>{points:g}</td>"
-        f"<td>{escape(', '.join(mistakes))}</td></tr>"
-        for part, score, points, mistakes in by_part(record)
-    )
-    manual = "".join(
-        f"<tr><td>{number_of(part)}</td><td class=n>manual</td><td class=n>{points}</td><td></td>"
-        "</tr>"
-        for part, points in MANUAL.items()
-    )
-    cases = "".join(
-        f"<details class={'won' if test['status'] == 'passed' else 'lost'}"
-        f"{'' if test['status'] == 'passed' else ' open'}><summary>{test['number']} "
-        f"{escape(test['name'])}: {test['score']:g} of {test['max_score']:g}, "
-        f"{CODES[test['extra_data']['code']]}</summary><pre>{escape(test['output'])}</pre></details>"
-        for test in record["tests"]
-    )
-    extra = record["extra_data"]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Report on {escape(name)}</title><style>{STYLE}</style>"
-        f"<h1>{escape(name)}</h1><p>{escape(record['output'])}</p>"
-        f"<table><tr><th>part</th><th class=n>points</th><th class=n>of</th>"
-        f"<th>known mistakes</th></tr>{rows}{manual}</table><h2>Case by case</h2>{cases}"
-        f"<p>Submission {extra['submission'][:12]}, grader {extra['grader']}.</p></html>\n"
-    )
 
 
 def plain_table(record):

@@ -1,0 +1,129 @@
+"""What a student's own notebooks wrote, printed and drew, under the headings of the problem set.
+
+Nothing in a notebook is trusted: whatever cannot be read is left out and named. Only plain text
+and pictures that are PNG files are taken, up to a size.
+"""
+
+import base64
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from course.judging import MANUAL, POINTS
+
+PART = re.compile(r"\b([1-5])(?:\s*\(([a-f])\)|\.?([a-f])\b)")  # 1(b), 1 (b), 1b or 1.b
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a terminal
+ELSEWHERE = ""
+MAX_NOTEBOOK = 20 << 20  # bytes of a file
+MAX_TEXT = 5000  # characters of one output
+MAX_PICTURE, MAX_PIXELS = 3 << 20, 20_000_000  # bytes and pixels of one picture
+MAX_SHOWN = 12 << 20  # bytes of all that is shown of a submission
+
+
+class Piece(NamedTuple):
+    """Something that stands under a heading."""
+
+    kind: str  # "prose", "text", "picture" or "left out"
+    content: str  # of a picture: base64
+
+
+def pieces(folder):
+    """Return a list of `Piece` for each part that the notebooks below a folder have.
+
+    Parameters
+    ----------
+    folder : path
+        The submission, as `sandbox.unpacked` gives it.
+
+    Returns
+    -------
+    dict
+        By part, as "1b"; what stands under no such heading is in ``ELSEWHERE``.
+    """
+    found, room = {}, MAX_SHOWN
+    for path in sorted(Path(folder).rglob("*.ipynb")):
+        try:
+            inside = list(_read(path))
+        except Exception as error:  # JSON, nbformat and a hostile author have errors of their own
+            said = f"{path.name} cannot be read: {type(error).__name__}"
+            inside = [(ELSEWHERE, Piece("left out", said))]
+        for part, piece in inside:
+            room -= len(piece.content)
+            if room < 0:
+                said = "More stands in the notebooks than is shown here."
+                found.setdefault(ELSEWHERE, []).append(Piece("left out", said))
+                return found
+            found.setdefault(part, []).append(piece)
+    return found
+
+
+def _read(path):
+    """Yield (part, piece) in the order of a notebook."""
+    import nbformat
+
+    if path.stat().st_size > MAX_NOTEBOOK:
+        yield ELSEWHERE, Piece("left out", f"{path.name} is larger than {MAX_NOTEBOOK >> 20} MiB")
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of cells without an id
+        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    part, depth = ELSEWHERE, 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for section in re.split(r"(?m)^(?=#{1,6} )", str(cell.source)):
+                if heading := re.match(r"(#{1,6}) (.*)", section):
+                    part, depth = _placed(heading[2], len(heading[1]), part, depth)
+                if section.strip():
+                    yield part, Piece("prose", section.strip()[:MAX_TEXT])
+        elif cell.cell_type == "code":
+            for output in cell.outputs:
+                if piece := _shown(output):
+                    yield part, piece
+
+
+def _placed(heading, level, part, depth):
+    """Return the part that a heading begins, and its level; a deeper heading stays in its part."""
+    if number := PART.search(heading):
+        named = number[1] + (number[2] or number[3])
+        if named in POINTS or named in MANUAL:
+            return named, level
+    return (ELSEWHERE, 0) if level <= depth else (part, depth)
+
+
+def _shown(output):
+    """Return what is shown of a cell's output, or None."""
+    if output.output_type == "stream":
+        return _text(output.text)
+    if output.output_type == "error":
+        return _text(f"{output.ename}: {output.evalue}")
+    if "image/png" in output.data:
+        return _picture(output.data["image/png"])
+    return _text(output.data.get("text/plain", ""))
+
+
+def _text(text):
+    text = COLOURS.sub("", str(text)).strip("\n")
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]}\n... and {len(text) - MAX_TEXT} characters more"
+    return Piece("text", text) if text.strip() else None
+
+
+def _picture(encoded):
+    """Return a picture, if it is a PNG file of a size that a browser can bear."""
+    from PIL import Image
+
+    try:
+        png = base64.b64decode(str(encoded))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+                width, height = image.size
+                image.verify()
+    except Exception as error:  # a broken file raises whatever it broke
+        return Piece("left out", f"a picture that is no PNG file ({type(error).__name__})")
+    if len(png) > MAX_PICTURE or width * height > MAX_PIXELS:
+        said = f"a picture of {width} x {height} pixels and {len(png) >> 10} KiB"
+        return Piece("left out", said)
+    return Piece("picture", base64.b64encode(png).decode())
