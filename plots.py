@@ -721,12 +721,12 @@ def _track_axes(groups, title):
     """Return a figure and axes (tracks, groups) with the names of both."""
     num_tracks = np.shape(next(iter(groups.values())))[1]
     figure, axes = plt.subplots(
-        num_tracks, len(groups), figsize=(11, 1.6 * num_tracks + 0.8),
+        num_tracks, len(groups), figsize=(11, max(3.4, 1.6 * num_tracks + 0.8)),
         sharex=True, squeeze=False, layout="constrained",
     )  # fmt: skip
     figure.suptitle(title)
     for column, name in enumerate(groups):
         for number, ax in enumerate(axes[:, column]):
-            ax.set_title(f"{name} {number}", fontsize=10)
+            ax.set_title(f"{name} {number}" if num_tracks > 1 else name, fontsize=10)
         axes[-1, column].set_xlabel("time (s)")
     return figure, axes
