@@ -15,11 +15,9 @@ B is the batch size, D the pixels of an image, m the latent dimensions, C the cl
 units. The networks and the losses take tensors of floats. The other functions take any array_like:
 `images` (B, ...) of D floats in [0, 1], `labels` (B,) of integers in 0 .. C - 1. A loader yields
 pairs of these. Results are on the device of the model's parameters. Training draws from PyTorch's
-default generator, so ``torch.manual_seed`` makes a run repeatable; where there is a `seed`, its
-noise is the same on every device, and that generator is left alone.
-
-TypeError means the wrong kind; ValueError a wrong shape, NaN, an infinity, a pixel outside [0, 1],
-or training that diverges.
+default generator, so ``torch.manual_seed`` makes a run repeatable; a `seed` gives the same noise on
+every device and leaves that generator alone. TypeError means the wrong kind; ValueError a wrong
+shape, NaN, an infinity, a pixel outside [0, 1], or training that diverges.
 """
 
 import copy
@@ -128,7 +126,6 @@ def loss_terms(x_hat: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Te
     x_hat, x : float tensors, shape (B, D) or (B, ...), values in [0, 1]
         The decoder's means and the images; a grey pixel counts as a probability of being on.
     mu, logvar : float tensors, shape (B, m)
-        Of q(z | x, y).
 
     Returns
     -------
@@ -182,12 +179,11 @@ def train(
     epoch : int
         The number of this pass, for messages.
     model : CVAE
-        Changed in place.
+        Changed in place; moved to the CUDA device first if `use_cuda`.
     train_loader : iterable of (images, labels)
     optimizer : torch.optim.Optimizer
         Of the model's parameters, or of some of them.
     num_classes, use_cuda : int and bool
-        C, and whether to move the model to the CUDA device first.
     """
     _check_model(model)
     if _check_count("num_classes", num_classes, 1) != model.num_classes:
@@ -430,10 +426,9 @@ class BatchLoader:
     ----------
     images : uint8 array_like, shape (N, ...), or float in [0, 1]
         uint8 stays so in memory, and each batch is divided by 255 to float32.
-    labels : integer array_like, shape (N,)
-    batch_size : int
+    labels, batch_size : integer array_like, shape (N,), and int
     shuffle : bool
-        Draw a new order for each pass from PyTorch's default generator.
+        Draw a new order for each pass.
     """
 
     def __init__(

@@ -163,8 +163,8 @@ def m_step(
 ) -> GDAState:
     """Return the parameters that maximise `lower_bound` for the given Q, 2(c) to 2(e).
 
-    The arguments are those of `train_gda`, and Q (u, 2): how likely each class is for each
-    unlabelled point, in rows that sum to one. With a `reg_covar`, the maximum is missed.
+    The rows of Q (u, 2) are the class probabilities of the unlabelled points, and sum to one. The
+    other arguments are as for `train_gda`; with a `reg_covar`, the maximum is missed.
     """
     x, y, dtype = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight, reg_covar)
     Q = _check_responsibilities(Q, x.shape[1] - len(y))  # (2, u)
@@ -179,10 +179,7 @@ def objective(
     *,
     unlabeled_weight: float = 1.0,
 ) -> float:
-    """Return the hybrid objective J of equation 6, in nats, for a problem as in `train_gda`.
-
-    Minus infinity if a labelled point's class has prior probability zero.
-    """
+    """Return J of equation 6, in nats; minus infinity if a labelled point's class has prior 0."""
     x, y, _ = _check_problem(labeled_x, labels, unlabeled_x, unlabeled_weight)
     log_joint = _log_joint_density(x, _check_parameters("state", state, len(x)))  # (2, l + u)
     return _objective(log_joint[:, : len(y)], y, log_joint[:, len(y) :], unlabeled_weight)
@@ -277,11 +274,12 @@ def _check_no_class_collapsed(mu, sigma, N):
 
 def _unexplained(sigma):
     """Return the variance of each coordinate given those before it, (2, M); 0 where undefined."""
-    left = np.zeros(sigma.shape[:2])  # (2, M)
-    for j, covariance in enumerate(sigma):
-        with contextlib.suppress(np.linalg.LinAlgError):
-            left[j] = np.diagonal(np.linalg.cholesky(covariance)) ** 2
-    return left
+    try:
+        return np.diagonal(np.linalg.cholesky(sigma), axis1=1, axis2=2) ** 2
+    except np.linalg.LinAlgError:  # one of the two is no covariance
+        if len(sigma) == 1:
+            return np.zeros(sigma.shape[:2])
+        return np.concatenate([_unexplained(sigma[:1]), _unexplained(sigma[1:])])
 
 
 def _rounded_to(state, dtype):
