@@ -184,10 +184,22 @@ def main(arguments):
     parser.add_argument("submissions", nargs="+", metavar="SUBMISSION", help="a folder or a zip")
     parser.add_argument("--out", required=True, metavar="OUT", help="the folder of the results")
     parser.add_argument("--seed", type=int, default=1, help="of the hidden cases")
+    parser.add_argument("--dask", metavar="ADDRESS", help="of a scheduler whose workers mark")
     add_choices(parser)
     options = parser.parse_args(arguments)
     try:
         students = roster.students(options.submissions)
     except ValueError as error:
         parser.error(str(error))
-    return grade(students, options.out, seed=options.seed, jobs=options.jobs, only=options.only)
+    with contextlib.ExitStack() as stack:
+        mark, jobs = mark_one, options.jobs
+        if options.dask:
+            try:
+                from course.cluster import connected
+
+                mark, jobs = stack.enter_context(connected(options.dask))
+            except (ImportError, OSError) as error:
+                parser.error(f"--dask {options.dask}: {error}")
+        return grade(
+            students, options.out, seed=options.seed, jobs=jobs, only=options.only, mark=mark
+        )
