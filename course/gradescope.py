@@ -9,7 +9,6 @@ written whole after each.
 import argparse
 import json
 import zipfile
-from modulefinder import ModuleFinder
 from pathlib import Path
 
 from course import marking, report, sandbox
@@ -18,11 +17,6 @@ from course.sandbox import ROOT
 
 MEMORY = 480 << 20  # bytes, for the student's processes; the grader takes up to 200 MiB beside them
 ORDER = ("3b", "1a", "1d", "4a", "5c")  # the quickest first
-READ = (  # files that grading reads and does not import
-    "course/child.py",
-    "data/reference.json",
-    *(f"textbook/{name}.py" for name in ("kmeans", "gmm", "pca", "ica", "cvae")),
-)
 PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "pillow", "torch", "psutil")
 
 SETUP = """\
@@ -54,14 +48,6 @@ NOT_GRADED = (
 )
 
 
-def needed_files():
-    """Return the project's files that grading needs, as paths from its top."""
-    finder = ModuleFinder([str(ROOT)])  # it finds what is imported inside functions, too
-    finder.import_hook(__name__)
-    imported = [module.__file__ for module in finder.modules.values() if module.__file__]
-    return sorted({*(Path(file).relative_to(ROOT).as_posix() for file in imported), *READ})
-
-
 def requirements():
     """Return the lines of `requirements.txt` that grading needs."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
@@ -71,7 +57,8 @@ def requirements():
 def write_zip(path, seed):
     """Write the zip, the same bytes for the same grader and seed."""
     scripts = {"setup.sh": SETUP, "run_autograder": RUN.format(seed=seed)}
-    files = {name: (ROOT / name).read_text(encoding="utf-8") for name in needed_files()}
+    names = ["course/gradescope.py", *report.grader_files()]
+    files = {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in {**scripts, "requirements.txt": requirements(), **files}.items():
             info = zipfile.ZipInfo(name)
