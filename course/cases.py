@@ -12,52 +12,10 @@ import functools
 import numpy as np
 
 from course.cases_cvae import cvae_cases
-from course.judging import (
-    CLOSE,
-    POINTS,
-    Verdict,
-    as_array,
-    described,
-    judge_numbers,
-    numbers,
-    same,
-    unit_rng,
-)
+from course.judging import POINTS, judge_components, judge_numbers, numbers, unit_rng
 from course.sandbox import Limits
 from data import load_audio, load_faces, load_mandrill, reference
 from textbook import kmeans
-
-
-def judge_components(results, right, num_components=None):
-    """Judge (U, eigenvalues): either sign of a vector, 1/N or 1/(N - 1)."""
-    answer, (U, eigenvalues, N) = results[-1], right
-    if not isinstance(answer, tuple) or len(answer) != 2:
-        return Verdict(52, f"{described(answer)} came, and U and the eigenvalues were expected.")
-    ours, values = map(as_array, answer)
-    if ours is None or values is None:
-        return Verdict(52, "U and the eigenvalues must be arrays.")
-    shapes = Verdict(
-        52, f"shapes {ours.shape} and {values.shape} came, {U.shape} and {eigenvalues.shape} were "
-        "expected: one component a column."
-    )  # fmt: skip
-    if ours.ndim != 2 or values.ndim != 1:
-        return shapes
-    if num_components is None and (ours.shape, values.shape) != (U.shape, eigenvalues.shape):
-        return shapes
-    if len(ours) != len(U) or ours.shape[1] < (num_components or 1):
-        return shapes
-    K = num_components or len(eigenvalues)
-    ours, values, U, eigenvalues = ours[:, :K], values[:K], U[:, :K], eigenvalues[:K]
-    for biased in (1, (N - 1) / N):
-        verdict = same(values, eigenvalues * biased, CLOSE)
-        if verdict.code == 0:
-            break
-    else:
-        return same(values, eigenvalues, CLOSE)
-    if ours.dtype.kind == "c":
-        return same(ours, U)
-    signs = np.where(np.sum(ours * U, axis=0) < 0, -1.0, 1.0)  # (K,)
-    return same(ours * signs, U, 1e-3)
 
 
 def clusters(rng, N, d, K):

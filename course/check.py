@@ -1,19 +1,19 @@
-"""Mark one's own work with the visible cases, those of a fixed seed."""
+"""Mark one's own work with the visible cases."""
 
 import argparse
 import shlex
 from pathlib import Path
 
-from course import report
+from course import report, visible
 from course.judging import POINTS
-
-SEED = 0
 
 
 def check(folder, *, only=tuple(POINTS), jobs=2):
     """Print what is wrong, and the points by part; return 0 if all pass, else 1."""
     command = f"check {shlex.quote(str(folder))}"
-    record = report.record_of(folder, command, seed=SEED, level="process", only=only, jobs=jobs)
+    record = report.record_of(
+        folder, command, seed=visible.SEED, level="process", only=only, jobs=jobs
+    )
     wrong = [test for test in record["tests"] if test["status"] != "passed"]
     absent = {}  # files, functions and bodies that are not there yet: one line for all their cases
     for test in wrong:
@@ -53,7 +53,7 @@ def _keys(text):
 
 def _count(text):
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text} must be a whole number of at least 1")
     return int(text)
 
 

@@ -1,6 +1,7 @@
 """What a case is, its points and codes, and how numbers are judged."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -64,11 +65,19 @@ class Case(NamedTuple):
     points: float
     calls: list  # of Call
     judge: Callable  # (results, right answer) -> Verdict
-    right: Callable | None = None  # textbook module by name -> right answer
+    right: Callable | None = None  # textbook module by name -> right answer; none in a kit
     speed: bool = False  # timed against the textbook
     untouched: bool = False  # whether the arguments must come back as they were
     num_components: int | None = None  # how many are judged, in 3b; all if None
     key: str = ""  # "1a.3" is the third case of 1(a)
+
+
+class Baseline(NamedTuple):
+    """What the time of a speed case is measured against."""
+
+    folder: Path  # of the file that is called
+    call: Call
+    factor: float  # its time times this is what the textbook takes
 
 
 # Judges
@@ -139,6 +148,38 @@ def first_differences(array, right, where):
 
 def judge_numbers(results, right, close=CLOSE):
     return same(results[-1], right, close)
+
+
+def judge_components(results, right, num_components=None):
+    """Judge (U, eigenvalues): either sign of a vector, 1/N or 1/(N - 1)."""
+    answer, (U, eigenvalues, N) = results[-1], right
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        return Verdict(52, f"{described(answer)} came, and U and the eigenvalues were expected.")
+    ours, values = map(as_array, answer)
+    if ours is None or values is None:
+        return Verdict(52, "U and the eigenvalues must be arrays.")
+    shapes = Verdict(
+        52, f"shapes {ours.shape} and {values.shape} came, {U.shape} and {eigenvalues.shape} were "
+        "expected: one component a column."
+    )  # fmt: skip
+    if ours.ndim != 2 or values.ndim != 1:
+        return shapes
+    if num_components is None and (ours.shape, values.shape) != (U.shape, eigenvalues.shape):
+        return shapes
+    if len(ours) != len(U) or ours.shape[1] < (num_components or 1):
+        return shapes
+    K = num_components or len(eigenvalues)
+    ours, values, U, eigenvalues = ours[:, :K], values[:K], U[:, :K], eigenvalues[:K]
+    for biased in (1, (N - 1) / N):
+        verdict = same(values, eigenvalues * biased, CLOSE)
+        if verdict.code == 0:
+            break
+    else:
+        return same(values, eigenvalues, CLOSE)
+    if ours.dtype.kind == "c":
+        return same(ours, U)
+    signs = np.where(np.sum(ours * U, axis=0) < 0, -1.0, 1.0)  # (K,)
+    return same(ours * signs, U, 1e-3)
 
 
 # Making cases

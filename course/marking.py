@@ -4,7 +4,6 @@ The order is the point: all calls of a file are made and their process is killed
 right answer is worked out, so no code of the submission runs while there is one to be found.
 """
 
-import contextlib
 import functools
 import math
 import threading
@@ -14,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course.cases import make_cases
+from course import visible
 from course.judging import CODES, POINTS, Case, Verdict
-from course.mistakes import SAYS, edited, recognise
-from course.sandbox import ROOT, Limits, Reply, Sandbox, SubmissionError, unpacked
+from course.recognise import can_recognise, recognise
+from course.sandbox import Limits, Reply, Sandbox, SubmissionError, unpacked
 
 CODE_OF = {
     "exception": 2, "not implemented": 40, "missing": 73, "time": 70, "memory": 71, "died": 72,
@@ -41,19 +40,13 @@ class Mark(NamedTuple):
 
 
 @functools.cache
-def cases_of(seed):
-    """Return the cases of a seed."""
-    return make_cases(seed)
+def answers():
+    """Return where the cases and their answers come from: in a starter kit, a file."""
+    if visible.FILE.exists():
+        return visible.Stored()
+    from course.answers import Textbook
 
-
-_right_answers = {}  # (case, answer) by the case's identity
-
-
-def right_answer(case):
-    """Return the textbook's answer, worked out once for a whole class."""
-    if id(case) not in _right_answers:
-        _right_answers[id(case)] = case, case.right(edited) if case.right else None
-    return _right_answers[id(case)][1]
+    return Textbook()
 
 
 def mark(submission, seed, level, only=tuple(POINTS), jobs=2):
@@ -72,7 +65,7 @@ def mark(submission, seed, level, only=tuple(POINTS), jobs=2):
     jobs : int
         Files that are run at the same time; timing cases run alone.
     """
-    cases = [case for case in cases_of(seed) if case.part in only or case.key in only]
+    cases = [case for case in answers().cases(seed) if case.part in only or case.key in only]
     try:
         with unpacked(submission) as folder:
             return _mark_folder(folder, cases, level, jobs)
@@ -156,22 +149,18 @@ def _judge(case, replies):
     if replies[-1].status != "answer":
         return Mark(case, _without_answer(case, replies[-1]), 0.0)
     results = [reply.result for reply in replies]
-    right = right_answer(case)
+    right = answers().right(case)
     verdict = case.judge(results, right)
     if case.untouched and verdict.code == 0:
         verdict = _judge_arguments(case, replies[-1])
-    if (case.right and case.part != "5c") or "loss_function" in case.calls[-1].functions:
+    if can_recognise(case) and verdict.mistake is None:
         verdict = _with_mistake(case, verdict, results, right)
     return Mark(case, verdict, case.points if verdict.code == 0 else 0.0)
 
 
 def _with_mistake(case, verdict, results, right):
     """Add the known mistake. A right answer may hide one that is smaller than the tolerance."""
-    arrays = [a for a in case.calls[-1].arguments if isinstance(a, np.ndarray)]
-    size = sum(array.size for array in arrays)
-    if verdict.mistake or case.untouched or size > 50_000:
-        return verdict
-    name = recognise(case, results, right, verdict.code != 0)
+    name = recognise(case, results, right, answers().known(case), verdict.code != 0)
     if name is None:
         return verdict
     detail = verdict.detail or "the values are near, but those of a known mistake are nearer."
@@ -198,33 +187,31 @@ def _judge_arguments(case, reply):
     return Verdict(0)
 
 
-@functools.cache
-def _textbook_folder():
-    stack = contextlib.ExitStack()  # lives as long as the process
-    _textbook_folder.stack = stack
-    return stack.enter_context(unpacked(ROOT / "textbook"))
-
-
 def _time(folder, case, level):
-    """Time the submission and the textbook in turn; the best ratio counts."""
-    call, best = case.calls[0], math.inf
-    book = call._replace(functions=call.functions[-1:])
-    with Sandbox(_textbook_folder(), level) as textbook, Sandbox(folder, level) as own:
-        usual = textbook.call(book.file, book.functions, book.arguments, book.options)
-        if usual.status != "answer":
-            raise RuntimeError(f"the textbook was not timed: {usual.status}, {usual.detail}")
-        limits = Limits(max(2.0, NO_SPEED * usual.seconds))
+    """Time the submission and the baseline in turn; the best ratio counts if all answers are right.
+
+    Each pair has the points in another order, so that nothing can be remembered.
+    """
+    call, best, results = case.calls[0], math.inf, []
+    points, *others = call.arguments
+    rng = np.random.default_rng()  # unknown to the submission; no answer depends on it
+    base = answers().baseline(case)
+    with Sandbox(base.folder, level) as usual, Sandbox(folder, level) as own:
+        theirs = _timed(usual, base.call)  # the first call is slower
+        limits = Limits(max(2.0, NO_SPEED * base.factor * theirs))
         for _ in range(MAX_PAIRS):
-            reply = own.call(call.file, call.functions, call.arguments, call.options, limits)
+            arguments = [rng.permutation(points), *others]
+            reply = own.call(call.file, call.functions, arguments, call.options, limits)
             if reply.status != "answer":
                 break
-            usual = textbook.call(book.file, book.functions, book.arguments, book.options)
-            verdict = case.judge([reply.result], usual.result)
-            if verdict.code:
-                return Mark(case, verdict, 0.0, reply.seconds / usual.seconds)
-            best = min(best, reply.seconds / usual.seconds)
+            results.append(reply.result)
+            best = min(best, reply.seconds / (base.factor * _timed(usual, base.call)))
             if best <= FULL_SPEED:
                 break
+    for result in results:
+        verdict = case.judge([result], answers().right(case))
+        if verdict.code:
+            return Mark(case, verdict, 0.0, best)
     if reply.status == "time" and best == math.inf:
         return Mark(case, Verdict(60, f"{reply.detail} {_says_speed(NO_SPEED)}"), 0.0)
     if reply.status not in ("answer", "time"):
@@ -233,6 +220,13 @@ def _time(folder, case, level):
     credit = round(min(1.0, max(0.0, credit)), 2)
     verdict = Verdict(0 if credit == 1 else 60, _says_speed(best))
     return Mark(case, verdict, credit * case.points, best)
+
+
+def _timed(sandbox, call):
+    reply = sandbox.call(call.file, call.functions, call.arguments, call.options)
+    if reply.status != "answer":
+        raise RuntimeError(f"the baseline was not timed: {reply.status}, {reply.detail}")
+    return reply.seconds
 
 
 def _says_speed(ratio):
@@ -256,7 +250,7 @@ def told(mark, command):
     if verdict.detail:
         lines.append(verdict.detail)
     if verdict.mistake:
-        lines.append(f"A known mistake: {SAYS[case.part, verdict.mistake]}")
+        lines.append(f"A known mistake: {answers().says[case.part, verdict.mistake]}")
     if verdict.code:
         lines.append(f"To repeat it: {command}")
     return "\n".join(lines)

@@ -9,8 +9,9 @@ import pytest
 
 from course import __main__ as command_line
 from course import cases, marking, mistakes, report
-from course.judging import CODES, MANUAL, POINTS, Verdict
-from course.marking import cases_of, mark, told
+from course.judging import CODES, MANUAL, POINTS, Baseline, Verdict
+from course.marking import answers, mark, told
+from course.recognise import recognise
 from tests.submissions.__main__ import STYLES, keys_of, style, styles_table
 from tests.submissions.mistakes import MISTAKES, write
 
@@ -44,11 +45,12 @@ def graded(tmp_path):
 def test_the_points_are_the_problem_sets():
     assert sum(POINTS.values()) == 38 and sum(MANUAL.values()) == 62
     totals = collections.Counter()
-    for case in cases_of(SEED):
+    for case in answers().cases(SEED):
         totals[case.part] += case.points
     assert totals == pytest.approx(POINTS)
     for part in ("1a", "1d"):
-        speed = sum(case.points for case in cases_of(SEED) if case.part == part and case.speed)
+        asked = [case for case in answers().cases(SEED) if case.part == part and case.speed]
+        speed = sum(case.points for case in asked)
         assert speed == POINTS[part] / 4
 
 
@@ -123,7 +125,7 @@ def test_a_mistake_is_caught_and_named_in_its_own_part(row, graded, tmp_path):
     assert {m.verdict.mistake for m in wrong} - {None} == {name}
     assert 3 not in {m.verdict.code for m in marks}
     said = told(next(m for m in wrong if m.verdict.mistake), "COMMAND")
-    assert mistakes.SAYS[part, name] in said and said.endswith("To repeat it: COMMAND")
+    assert answers().says[part, name] in said and said.endswith("To repeat it: COMMAND")
 
 
 def test_a_mistake_costs_nothing_in_the_other_parts(graded, tmp_path):
@@ -268,7 +270,7 @@ def test_a_network_of_modules_with_dropout_and_batch_norm_loses_nothing(cases, t
     (tmp_path / "cvae.py").write_text(MODULES)
     keys = set(quick_keys(SEED, ("5c",)))
     if cases == "training":
-        keys = {case.key for case in cases_of(SEED) if case.part == "5c"} - keys
+        keys = {case.key for case in answers().cases(SEED) if case.part == "5c"} - keys
     marks = mark(tmp_path, SEED, "process", tuple(keys))
     assert lost(marks) == {} and {m.verdict.mistake for m in marks} == {None}
 
@@ -301,10 +303,10 @@ def test_lists_are_as_good_as_arrays(tmp_path):
 
 
 def test_float32_has_no_digits_to_name_a_small_mistake_by():
-    case = next(case for case in cases_of(SEED) if case.key == "1d.2")  # one step in the plane
-    pi, mu, sigma = right = marking.right_answer(case)
+    case = next(case for case in answers().cases(SEED) if case.key == "1d.2")
+    pi, mu, sigma = right = answers().right(case)
     near = pi, mu, (sigma + 1e-5 * np.eye(2)).astype(np.float32)
-    assert mistakes.recognise(case, [near], right, wrong=False) is None
+    assert recognise(case, [near], right, answers().known(case), wrong=False) is None
 
 
 # The training of 5c cannot be talked up
@@ -323,7 +325,7 @@ CHEATS = {
 @pytest.mark.parametrize("name", CHEATS)
 def test_a_training_that_is_none_earns_nothing(name, tmp_path):
     folder = write(tmp_path / "s", "loops", ("cvae", *CHEATS[name]))
-    key = next(case.key for case in cases_of(SEED) if "training" in case.name)
+    key = next(case.key for case in answers().cases(SEED) if "training" in case.name)
     (training,) = mark(folder, SEED, "process", (key,))
     assert training.score == 0 and training.verdict.code == 60, training.verdict
 
@@ -369,7 +371,7 @@ def train_kmeans(train_data, initial_centroids, *, num_iterations=50):
 
 
 def speed_key(part):
-    return next(case.key for case in cases_of(SEED) if case.part == part and case.speed)
+    return next(case.key for case in answers().cases(SEED) if case.part == part and case.speed)
 
 
 def test_a_triple_loop_gets_no_points_for_speed(tmp_path):
@@ -380,9 +382,9 @@ def test_a_triple_loop_gets_no_points_for_speed(tmp_path):
 
 
 def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
-    case = next(case for case in cases_of(SEED) if case.speed)
+    case = next(case for case in answers().cases(SEED) if case.speed)
     replies = {"own": 1.0, "textbook": 1.0, "wrong": False}
-    wrong = 0 * marking.right_answer(case)
+    wrong = 0 * answers().right(case)
 
     class Clock:
         closed = False
@@ -397,13 +399,12 @@ def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
             pass
 
         def call(self, *arguments):
-            answer = (
-                wrong if self.name == "own" and replies["wrong"] else marking.right_answer(case)
-            )
+            answer = wrong if self.name == "own" and replies["wrong"] else answers().right(case)
             return marking.Reply("answer", "", answer, (), replies[self.name])
 
     monkeypatch.setattr(marking, "Sandbox", Clock)
-    monkeypatch.setattr(marking, "_textbook_folder", lambda: "book")
+    base = Baseline("book", case.calls[0], 1.0)
+    monkeypatch.setattr(answers(), "baseline", lambda case: base)
     credits = []
     for ratio in (0.5, marking.FULL_SPEED, 6.0, 10.0, marking.NO_SPEED, 100.0):
         replies["own"] = ratio
@@ -467,7 +468,7 @@ def test_check_tells_what_is_wrong(name, tmp_path, capsys):
     [
         (["grade", "nowhere", "--out", "o"], "nowhere is not there"),
         (["check", "--only", "9z"], "choose from 1a, 1d, 3b, 4a, 5c"),
-        (["check", "--jobs", "0"], "--jobs must be at least 1"),
+        (["check", "--jobs", "0"], "0 must be a whole number of at least 1"),
         (["grade"], "required"),
         ([], "required"),
     ],

@@ -35,7 +35,7 @@ def keys_of(seed, parts, *, speed):
     """Return the cases of the parts, without the training of 5c."""
     return tuple(
         case.key
-        for case in marking.cases_of(seed)
+        for case in marking.answers().cases(seed)
         if case.part in parts and "training" not in case.name and (speed or not case.speed)
     )
 
