@@ -147,11 +147,12 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
         futures = {pool.submit(attend, student): student for student in students}
         try:
             for future in as_completed(futures):
-                name = futures[future].folder
+                folder = futures[future].folder
+                name = roster.printable(folder)
                 try:
                     score, seconds, wrong, before = future.result()
                 except Exception as error:  # a fault of ours: the others are still graded
-                    failures[name] = repr(error)
+                    failures[folder] = repr(error)
                     tqdm.write(f"{name}: not graded, the grader failed: {error!r}")
                     if isinstance(error, OSError) and error.errno in FULL:
                         raise

@@ -52,12 +52,17 @@ def student(path, tables):
         folder += "_"
     if path.parent not in tables:
         tables[path.parent] = gradescope_names(path.parent / METADATA)
+    name, number, late = folder, "", None
     if path.name in tables[path.parent]:
-        return Student(path, folder, *tables[path.parent][path.name])
-    if path.suffix == ".zip" and (match := CANVAS.fullmatch(path.stem)):
+        name, number = tables[path.parent][path.name]
+    elif path.suffix == ".zip" and (match := CANVAS.fullmatch(path.stem)):
         name, late, number = match.groups()
-        return Student(path, folder, name, number, bool(late))
-    return Student(path, folder, folder)
+    return Student(path, folder, printable(name), printable(number), bool(late))
+
+
+def printable(text):
+    """Return a text without line breaks, codes of a terminal and what is no text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def gradescope_names(path):
