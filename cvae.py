@@ -293,10 +293,7 @@ def fit(
 
 @torch.no_grad()
 def evaluate(model: CVAE, loader: Iterable, *, seed: int = 0) -> Loss:
-    """Return the mean negative lower bound (14) over a data set, with one z an image.
-
-    Its expected total is an upper bound on the mean of ``-log p(x | y)``.
-    """
+    """Return the mean negative lower bound (14), on average above that of ``-log p(x | y)``."""
     generator = torch.Generator().manual_seed(_check_count("seed", seed))
     terms = []
     for x, c in _batches(model, loader):  # (b, D), (b, C)
@@ -453,15 +450,13 @@ class BatchLoader:
 
 @torch.no_grad()
 def initialise(model: CVAE, images: ArrayLike, *, label_scale: float = 1.5) -> None:
-    """Set a model's weights anew, so that training starts ahead of PyTorch's default.
+    """Set a model's weights anew for images as in `BatchLoader`, better than PyTorch does.
 
     1. Weights are normal with variance 2 / fan_in and biases 0 (He et al., 2015).
     2. Weights on the label have standard deviation `label_scale` instead, louder than z. So no
        part of the class goes into z, where a z drawn from the prior could contradict the label.
     3. The output layer has weights 0 and as its bias the log-odds of the mean image, so that no
        steps go into learning that borders are black.
-
-    The images are as for `BatchLoader`.
     """
     _check_model(model)
     label_scale = _check_rate("label_scale", label_scale)
