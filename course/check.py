@@ -18,7 +18,8 @@ def check(folder, *, only=tuple(POINTS), jobs=2):
     absent = {}  # files, functions and bodies that are not there yet: one line for all their cases
     for test in wrong:
         if test["extra_data"]["code"] in (40, 73):
-            why = f"{test['number']}  {test['output'].splitlines()[3]}"
+            result = test["output"].rpartition("\n\n")[0]  # what follows is how to repeat it
+            why = f"{test['number']}  {result.splitlines()[-1]}"
             absent[why] = absent.get(why, 0) + 1
         else:
             print(f"{test['number']}\n{test['output']}\n")
