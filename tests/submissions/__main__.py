@@ -16,7 +16,9 @@ from tests.submissions.mistakes import HERE, MISTAKES, write
 
 ROOT = HERE.parent.parent
 MODULES = ("kmeans", "gmm", "pca", "ica", "cvae")
-STYLES = ("loops", "broadcast", "library", "float32", "textbook", "our modules")
+STYLES = (
+    "loops", "broadcast", "library", "estimators", "float32", "textbook", "our modules",
+)  # fmt: skip
 
 
 def style(folder, name):
