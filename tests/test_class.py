@@ -28,6 +28,7 @@ from tests.submissions import hostile
 from tests.submissions.__main__ import keys_of
 from tests.submissions.a_class import FILES, choices, generate, write_file
 from tests.submissions.mistakes import MISTAKES, write
+from tests.test_browser import browser  # noqa: F401 (a fixture)
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 1
@@ -522,3 +523,46 @@ def test_three_hundred_get_the_marks_that_each_of_their_files_gets(tmp_path):
         assert batch.grade(students, out, seed=SEED, jobs=jobs, only=keys) == 0
         assert (out / "grades.csv").read_bytes() == before
     assert rows_of(tmp_path / "out-1") == rows_of(tmp_path / "out-2")
+
+
+@pytest.mark.slow
+def test_the_pages_work_from_a_file_in_a_narrow_window(tmp_path, monkeypatch, browser):  # noqa: F811
+    (tmp_path / "writeup" / "figures").mkdir(parents=True)
+    (tmp_path / "writeup" / "figures" / "one.png").write_bytes(png(3, 30))
+    (tmp_path / "writeup" / "pca.html").write_text(
+        '<h2 id="3d">d</h2><a href="figures/one.png"><img src="data:x" alt="A figure."></a>'
+    )
+    monkeypatch.setattr(student_page, "WRITEUP", tmp_path / "writeup")
+    attack = "<script>document.title = 'broken in'</script>"
+    notebook(
+        write(tmp_path / "class" / "b", "loops"),
+        v4.new_markdown_cell(f"## 3(d)\n{attack}"),
+        drawn(png(5, 900)),
+    )
+    write(tmp_path / "class" / "a", "loops", ("pca", "data - mean", "data"))
+    (tmp_path / "class" / "a much longer name than the others, without a file").mkdir()
+    assert grade(tmp_path / "class", tmp_path / "out", "--only", "3b.3") == 0
+
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 400, "height": 2000, "deviceScaleFactor": 1, "mobile": False},
+    )
+    browser.get((tmp_path / "out" / "index.html").as_uri())
+    names = (
+        "return [...document.querySelectorAll('table.all tbody tr')].map(r => r.cells[0].innerText)"
+    )
+    wide = "return document.documentElement.scrollWidth"
+    assert browser.execute_script(names)[0] == "a" and browser.execute_script(wide) <= 400
+    heads = browser.find_elements("css selector", "table.all th button")
+    for _ in range(2):  # up, then down
+        browser.execute_script("arguments[0].click()", heads[2])
+        order = browser.execute_script(names)
+    assert order[0] == "b"
+    browser.get((tmp_path / "out" / "b" / "report.html").as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    browser.execute_script("document.images[0].scrollIntoView()")
+    time.sleep(1)
+    loaded = "return [...document.images].map(image => image.naturalWidth)"
+    assert browser.execute_script(loaded) == [30, 900]
+    assert browser.execute_script(wide) <= 400 and browser.title == "b"
+    assert browser.get_log("browser") == []
