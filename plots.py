@@ -29,10 +29,10 @@ def images(pictures, titles):
     matplotlib.figure.Figure
     """
     height, width = np.shape(pictures[0])[:2]
+    dpi = 120 if width > 300 else 72  # 512 pixels get a dot each; few pixels need few dots
     figure, axes = plt.subplots(
         1, len(pictures), figsize=(5 * len(pictures), np.clip(5 * height / width, 1, 12) + 0.3),
-        dpi=120,  # 512 pixels get a dot each
-        squeeze=False, layout="constrained",
+        dpi=dpi, squeeze=False, layout="constrained",
     )  # fmt: skip
     for ax, picture, title in zip(axes[0], pictures, titles, strict=True):
         ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -720,8 +720,9 @@ def _picture_grid(pictures, names, limits, columns, cmap, title):
 def _track_axes(groups, title):
     """Return a figure and axes (tracks, groups) with the names of both."""
     num_tracks = np.shape(next(iter(groups.values())))[1]
+    size = (11, 1.6 * num_tracks + 0.8) if num_tracks > 1 else (8, 3)
     figure, axes = plt.subplots(
-        num_tracks, len(groups), figsize=(11, max(3.4, 1.6 * num_tracks + 0.8)),
+        num_tracks, len(groups), figsize=size,
         sharex=True, squeeze=False, layout="constrained",
     )  # fmt: skip
     figure.suptitle(title)
