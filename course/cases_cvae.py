@@ -75,13 +75,12 @@ def cvae_cases(seed):
                functools.partial(judge_forward, B=B))  # fmt: skip
 
     mu, logvar = rng.normal(size=(B, LATENT)), np.full((B, LATENT), -2.0)
-    noise = rng.normal(size=(REPEATS, B, LATENT))
-    many = np.tile(c, (REPEATS, 1))
-    scales = np.exp(logvar / 2), np.exp(logvar)
-    codes = [(mu + scale * noise).reshape(-1, LATENT) for scale in scales]
+    many = tensor(np.tile(c, (REPEATS, 1)))
+    draw = functools.partial(drawn_codes, where=1, seed=seed, classes=many, repeats=REPEATS)
+    codes = [functools.partial(draw, power=power) for power in (0.5, 1.0)]
     seeded = Call("cvae", ("model.seeded",), [seed, *map(tensor, (x[0], c, mu, logvar)), REPEATS])
     yield Case("5c", "forward samples z = mu + exp(logvar / 2) eps", 1.5,
-               [new_model(seed), seeded, *(decode(code, many) for code in codes)],
+               [new_model(seed), seeded, *(Call("cvae", DECODE, code) for code in codes)],
                functools.partial(judge_sampling, B=B))  # fmt: skip
 
     for B, points in ((8, 1.5), (3, 1.5)):
@@ -99,7 +98,7 @@ def cvae_cases(seed):
                [seed, train.images, train.labels, num_epochs, BATCH_SIZE, LEARNING_RATE, CLASSES],
                limits=Limits(120.0, 3 << 30))  # fmt: skip
 
-    codes = functools.partial(drawn_codes, seed=seed, classes=tensor(one_hot(test_labels)))
+    codes = functools.partial(drawn_codes, where=2, seed=seed, classes=tensor(one_hot(test_labels)))
     calls = [
         new_model(seed), fit, encode(test, one_hot(test_labels)),
         new_model(seed)._replace(fresh=True),

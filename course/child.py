@@ -113,7 +113,10 @@ class Session:
         self.model = self.module.CVAE(**sizes).eval()  # layers that drop out must not add noise
 
     def seeded(self, seed, x, c, mu, logvar, repeats):
-        """Return x_hat (repeats B, D) of `forward` if the recognition model gives mu, logvar."""
+        """Return x_hat (repeats B, D), mu and logvar of `forward`.
+
+        Its recognition model gives these mu and logvar, unless `forward` does without it.
+        """
         import torch
 
         codes = self.model.recognition_model(x, c)
@@ -123,10 +126,11 @@ class Session:
             outputs = []
             for number in range(repeats):
                 torch.manual_seed(seed + number)
-                outputs.append(self.model(x, c)[0].detach().flatten(1))
+                outputs.append([part.detach().flatten(1) for part in self.model(x, c)])
         finally:
             del self.model.__dict__["recognition_model"]
-        return torch.cat(outputs)
+        x_hat, mu, logvar = zip(*outputs, strict=True)
+        return torch.cat(x_hat), mu[0], logvar[0]
 
     def fit(self, seed, images, labels, num_epochs, batch_size, learning_rate, num_classes):
         """Train with the submission's loss; return each epoch's mean loss and the parameters."""

@@ -27,12 +27,24 @@ def restored(results):
     return list(results[1][1:])
 
 
-def drawn_codes(results, seed, classes):
-    """Return codes z drawn for the held-out digits, and their classes."""
-    mu, logvar = (flat(part).astype(np.float64) for part in results[2])
-    deviation = np.sqrt(np.exp(np.minimum(logvar, 80)))
-    z = np.random.default_rng(seed).normal(mu, deviation)  # (N, LATENT)
-    return [("tensor", z.astype(np.float32)), classes]
+def drawn_codes(results, where, seed, classes, repeats=1, power=0.5):
+    """Return codes z drawn with mu and logvar of an earlier result, and their classes.
+
+    Parameters
+    ----------
+    where : int
+        The result that ends with mu and logvar (B, LATENT).
+    classes : tuple
+        ("tensor", one-hot vectors (repeats B, CLASSES)).
+    repeats : int
+        Codes for each image.
+    power : float
+        The deviation is this power of the variance; 0.5 is right.
+    """
+    mu, logvar = (flat(part).astype(np.float64) for part in results[where][-2:])
+    deviation = np.exp(np.minimum(logvar, 80)) ** power
+    z = np.random.default_rng(seed).normal(mu, deviation, size=(repeats, *mu.shape))
+    return [("tensor", z.reshape(-1, z.shape[-1]).astype(np.float32)), classes]
 
 
 # Judges
@@ -116,7 +128,7 @@ def judge_forward(results, right, B):
 
 def judge_sampling(results, right, B):
     """Tell the scale of the noise from how much x_hat varies."""
-    all_x_hat = list(map(flat, results[1:]))
+    all_x_hat = list(map(flat, (results[1][0], *results[2:])))
     verdict = first_wrong(*(in_shape("x_hat", x_hat, (REPEATS * B, D)) for x_hat in all_x_hat))
     if verdict.code:
         return verdict

@@ -276,6 +276,12 @@ def test_a_network_of_modules_with_dropout_and_batch_norm_loses_nothing(cases, t
     assert lost(marks) == {} and {m.verdict.mistake for m in marks} == {None}
 
 
+def test_a_forward_without_a_call_of_the_recognition_model_loses_nothing(graded, tmp_path):
+    call = ("cvae", "mu, logvar = self.recognition_model(x, c)", "h = self.encoder(torch.cat((x, "
+            "c), 1)); mu, logvar = self.mu(h), self.logvar(h)")  # fmt: skip
+    assert lost(graded(write(tmp_path / "s", "loops", call), ("5c",))) == {}
+
+
 @pytest.mark.parametrize(
     ("head", "state"),
     [
