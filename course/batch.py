@@ -55,7 +55,7 @@ def mark_one(submission, command, *, seed, only=tuple(POINTS), jobs=1):
     return record
 
 
-def write_one(out, student, record, model=None):
+def write_one(out, student, record, *, model=None, run_notebooks=False):
     """Write `report.html` and then `results.json`, which says that all is there.
 
     Parameters
@@ -66,11 +66,14 @@ def write_one(out, student, record, model=None):
     record : dict
     model : dict, optional
         The model answer's figures, from `course.student_page.model_figures`.
+    run_notebooks : bool
+        Whether the report shows what the notebooks do when they are run here.
     """
-    record["extra_data"]["student"] = _told(student)
+    record["extra_data"].update(_shown(student, run_notebooks))
     try:
         with sandbox.unpacked(student.path) as folder:
-            pieces = handed_in.pieces(folder)
+            failed = handed_in.run(folder, sandbox.available_levels()[0]) if run_notebooks else []
+            pieces = handed_in.pieces(folder, failed)
     except sandbox.SubmissionError:
         pieces = {}
     folder = Path(out) / student.folder
@@ -102,7 +105,7 @@ def faults(record):
     return sum(test["extra_data"]["code"] == 3 for test in record["tests"])
 
 
-def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
+def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), run_notebooks=False, mark=mark_one):
     """Grade submissions into a folder.
 
     Parameters
@@ -113,6 +116,7 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
     jobs : int
         Submissions that are marked at once; of a single one, files.
     only : sequence of str
+    run_notebooks : bool
     mark : callable
         Called as `mark_one` is, from as many threads as there are jobs.
 
@@ -135,8 +139,8 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
             where = shlex.join([str(student.path), "--out", str(out)])
             command = f"grade {where} --seed {seed}"
             record = mark(student.path, command, seed=seed, only=only, jobs=inside)
-        if record["extra_data"].get("student") != _told(student):
-            write_one(out, student, record, model)
+        if not _shown(student, run_notebooks).items() <= record["extra_data"].items():
+            write_one(out, student, record, model=model, run_notebooks=run_notebooks)
         return record["score"], record["execution_time"], faults(record), before
 
     failed, stopped = 0, False
@@ -174,9 +178,10 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), mark=mark_one):
     return int(bool(failures or failed or stopped))
 
 
-def _told(student):
-    """Return what a report says of a student."""
-    return {"name": student.name, "id": student.id, "late": student.late}
+def _shown(student, run_notebooks):
+    """Return what a report shows beside the marks."""
+    who = {"name": student.name, "id": student.id, "late": student.late}
+    return {"student": who, "notebooks": "run here" if run_notebooks else "as handed in"}
 
 
 def main(arguments):
@@ -186,6 +191,9 @@ def main(arguments):
     parser.add_argument("--out", required=True, metavar="OUT", help="the folder of the results")
     parser.add_argument("--seed", type=int, default=1, help="of the hidden cases")
     parser.add_argument("--dask", metavar="ADDRESS", help="of a scheduler whose workers mark")
+    parser.add_argument(
+        "--run-notebooks", action="store_true", help="run them for the reports, in the sandbox"
+    )
     add_choices(parser)
     options = parser.parse_args(arguments)
     try:
@@ -202,5 +210,11 @@ def main(arguments):
             except (ImportError, OSError) as error:
                 parser.error(f"--dask {options.dask}: {error}")
         return grade(
-            students, options.out, seed=options.seed, jobs=jobs, only=options.only, mark=mark
+            students,
+            options.out,
+            seed=options.seed,
+            jobs=jobs,
+            only=options.only,
+            run_notebooks=options.run_notebooks,
+            mark=mark,
         )

@@ -7,11 +7,16 @@ and pictures that are PNG files are taken, up to a size.
 import base64
 import io
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from course.judging import MANUAL, POINTS
+from course.sandbox import ROOT, Limits, Sandbox, unpacked
+from data import loaders
 
 PART = re.compile(r"\b([1-5])(?:\s*\(([a-f])\)|\.?([a-f])\b)")  # 1(b), 1 (b), 1b or 1.b
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a terminal
@@ -20,6 +25,10 @@ MAX_NOTEBOOK = 20 << 20  # bytes of a file
 MAX_TEXT = 5000  # characters of one output
 MAX_PICTURE, MAX_PIXELS = 3 << 20, 20_000_000  # bytes and pixels of one picture
 MAX_SHOWN = 12 << 20  # bytes of all that is shown of a submission
+GIVEN = (  # what notebooks import that is not the student's
+    "data/*.py", "data/*.json", "plots.py", "course/__init__.py", "course/digit_classifier.py",
+)  # fmt: skip
+RUNNING = Limits(seconds=1800.0, memory=4 << 30)  # of one notebook
 
 
 class Piece(NamedTuple):
@@ -29,20 +38,22 @@ class Piece(NamedTuple):
     content: str  # of a picture: base64
 
 
-def pieces(folder):
+def pieces(folder, first=()):
     """Return a list of `Piece` for each part that the notebooks below a folder have.
 
     Parameters
     ----------
     folder : path
         The submission, as `sandbox.unpacked` gives it.
+    first : sequence of Piece
+        What else is to be said, of notebooks that `run` could not run.
 
     Returns
     -------
     dict
         By part, as "1b"; what stands under no such heading is in ``ELSEWHERE``.
     """
-    found, room = {}, MAX_SHOWN
+    found, room = {ELSEWHERE: list(first)} if first else {}, MAX_SHOWN
     for path in sorted(Path(folder).rglob("*.ipynb")):
         try:
             inside = list(_read(path))
@@ -57,6 +68,51 @@ def pieces(folder):
                 return found
             found.setdefault(part, []).append(piece)
     return found
+
+
+def run(folder, level):
+    """Run the notebooks of a copy of a submission in the sandbox, and keep their outputs there.
+
+    Beside them stand the data, and what the course gives where a student left it out.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        From `sandbox.unpacked`. Its notebooks are replaced.
+    level : str
+        Of isolation.
+
+    Returns
+    -------
+    list of Piece
+        One for each notebook that could not be run; it stays as it was handed in.
+    """
+    notebooks = [path.relative_to(folder) for path in sorted(folder.rglob("*.ipynb"))]
+    shutil.copyfile(ROOT / "course" / "in_kernel.py", folder / "in_kernel.py")
+    for pattern in GIVEN:
+        for path in ROOT.glob(pattern):
+            _copy(path, folder / path.relative_to(ROOT))
+    for name, files in loaders.FILES.items():
+        for path, file in zip(loaders.find(name) or (), files, strict=False):
+            _copy(path, folder / "data" / Path(file).parent / path.name)
+    failed = []
+    with unpacked(folder) as ready:  # once more, for the rights of what was copied
+        for name in notebooks:
+            with Sandbox(ready, level) as sandbox:
+                reply = sandbox.call("in_kernel", ("run",), [str(name)], limits=RUNNING)
+            if isinstance(reply.result, np.ndarray):
+                (folder / name).write_bytes(reply.result.tobytes())
+            else:
+                said = f"{name} did not run to its end ({reply.detail[-200:] or reply.status})"
+                failed.append(Piece("left out", said))
+    return failed
+
+
+def _copy(source, target):
+    """Copy a file to where there is none."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 def _read(path):

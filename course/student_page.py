@@ -95,7 +95,7 @@ def _part(part, marks, record, own, model):
         worth, body = f"by a reader, of {MANUAL[part]}", ""
     body += _numbers(part) + _figures(model)
     if own:
-        body += _own(own, "In the student's notebook")
+        body += _own(own, f"In the student's notebook, {record['extra_data']['notebooks']}")
     elif part in MANUAL:
         body += f"<p class=quiet>No heading {number_of(part)} in the student's notebooks.</p>"
     return f'<h3 id="{part}">{number_of(part)} <small>{worth}</small></h3>{body}'

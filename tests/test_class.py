@@ -419,6 +419,30 @@ def test_nothing_of_a_student_runs_in_the_reports(tmp_path):
     assert "report.html" in text and "&lt;script&gt;" in text
 
 
+def test_notebooks_are_run_in_the_sandbox_when_asked(tmp_path, capsys):
+    sources = (
+        "print(6 * 7)",
+        "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()",
+        "open('mine.txt', 'w').write('x')\nimport pca\nfrom data import load_mandrill",
+        "from course import marking",
+        "print('after an error')",
+    )
+    cells = [v4.new_code_cell(source) for source in sources]
+    notebook(write(tmp_path / "s", "loops"), v4.new_markdown_cell("## 1(b)"), *cells)
+    path = tmp_path / "out" / "s" / "report.html"
+    shown = {}
+    for options in ([], ["--run-notebooks"], []):
+        arguments = ["grade", str(tmp_path / "s"), "--out", str(tmp_path / "out"), *options]
+        assert command_line.main([*arguments, "--only", "3b.3"]) == 0
+        shown[bool(options)] = path.read_text(encoding="utf-8")
+    assert capsys.readouterr().out.count("done before") == 2  # the marks are not made again
+    assert "as handed in" in shown[False] and "data:image/png" not in shown[False]
+    own = re.search(r"(?s)<div class=own>.*?</div>", shown[True])[0]
+    assert "run here" in own and "<pre>42</pre>" in own and "data:image/png" in own
+    assert "after an error" in own and "cannot import name" in own
+    assert not list((tmp_path / "s").glob("mine.txt"))
+
+
 def test_a_report_has_the_expected_numbers_and_the_model_figures(tmp_path, monkeypatch):
     (tmp_path / "writeup" / "figures").mkdir(parents=True)
     (tmp_path / "writeup" / "figures" / "pca-1-faces.png").write_bytes(png(3, 3))
