@@ -44,12 +44,12 @@ def one_hot(labels):
 
 
 def digits():
-    """Return training images and labels, held-out images in [0, 1] and labels, and the baseline."""
+    """Return training digits, and of held-out ones images in [0, 1], labels and class means."""
     train, test = load_mnist("train", NUM_TRAIN), load_mnist("test", NUM_TEST)
     x = train.images.reshape(len(train.images), -1) / 255.0  # (N, D)
     held_out = test.images.reshape(len(test.images), -1) / 255.0
     means = np.stack([x[train.labels == k].mean(axis=0) for k in range(CLASSES)])  # (C, D)
-    return train, held_out, test.labels, cross_entropy(means[test.labels], held_out)
+    return train, held_out, test.labels, means[test.labels]
 
 
 def cvae_cases(seed):
@@ -90,7 +90,7 @@ def cvae_cases(seed):
                       [tensor(a) for a in (x_hat, x, mu, logvar)],
                       judge=judge_loss)  # fmt: skip
 
-    train, test, test_labels, baseline = digits()
+    train, test, test_labels, means = digits()
     labels = np.arange(NUM_SAMPLES) % CLASSES
     prior = rng.normal(size=(NUM_SAMPLES, LATENT))
     num_epochs = round(NUM_SEEN / len(train.images))
@@ -109,4 +109,5 @@ def cvae_cases(seed):
 
     seen = (train.images, train.labels)
     judge = functools.partial(judge_training, test=test, labels=labels, seen=seen)
-    yield Case("5c", name, 3.5, calls, judge, lambda module: baseline)
+    # The right answer waits until it is asked for: it needs PyTorch, and that 300 MB of memory.
+    yield Case("5c", name, 3.5, calls, judge, lambda module: cross_entropy(means, test))

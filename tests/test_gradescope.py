@@ -162,6 +162,12 @@ def test_the_scripts_are_bash(name, zip_file):
 # A run
 
 
+def test_the_grader_has_no_pytorch_beside_that_of_the_student():
+    code = f"import sys; from course import marking; marking.answers().cases({SEED}); "
+    code += "sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 @pytest.fixture
 def as_root():
     if "user" not in sandbox.available_levels():
