@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from course import handed_in, marking, overview, report, roster, sandbox, student_page
+from course import copies, handed_in, marking, overview, report, roster, sandbox, student_page
 from course.check import add_choices
 from course.judging import POINTS
 
@@ -171,7 +171,7 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), run_notebooks=Fa
             tqdm.write(f"stopped ({stop!r}). What is done is kept: the same command goes on.")
             stopped = True
     try:
-        overview.write(out, students, failures, seed=seed)
+        overview.write(out, students, failures, seed=seed, alike=copies.alike(students))
     except OSError as error:
         tqdm.write(f"grades.csv and index.html are not written: {error!r}. The results are kept.")
         stopped = True
