@@ -180,6 +180,24 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["kmeans.py"]
 
 
+def test_graded_as_handed_out_it_gets_nothing(handed_out, tmp_path):
+    record = graded(handed_out, tmp_path)
+    assert record["score"] == 0
+    assert {test["extra_data"]["code"] for test in marked(record)} == {40}
+
+
+def graded(folder, out):
+    """Return the results of the project's grader."""
+    command = ("-m", "course", "grade", str(folder), "--out", str(out))
+    done = run(kit.ROOT, *command)
+    assert done.returncode == 0, done.stderr
+    return json.loads((out / folder.name / "results.json").read_text(encoding="utf-8"))
+
+
+def marked(record):
+    return [test for test in record["tests"] if test["extra_data"]["part"] in POINTS]
+
+
 # -- Filled in -----------------------------------------------------------------------------------
 
 
@@ -193,6 +211,18 @@ def test_notebooks_run_with_the_textbooks_bodies(name, filled_in, monkeypatch):
     resources = {"metadata": {"path": str(filled_in)}}
     NotebookClient(notebook, timeout=60, resources=resources).execute()
     assert any("image/png" in str(cell.get("outputs")) for cell in notebook.cells)
+
+
+@pytest.mark.slow
+def test_a_filled_in_kit_gets_every_point(tmp_path):
+    main(["starter", str(tmp_path / "kit")])
+    before = run(tmp_path / "kit", "-m", "course", "check")
+    assert before.returncode == 1 and "0 of 45 cases pass, 0 points." in before.stdout
+    assert "1(a)  NotImplementedError: TODO: take the steps" in before.stdout
+    folder = filled_in_copy(tmp_path / "kit")
+    after = run(folder, "-m", "course", "check")
+    assert after.returncode == 0 and after.stdout.endswith("45 of 45 cases pass, 38 points.\n")
+    assert graded(folder, tmp_path / "out")["score"] == sum(POINTS.values())
 
 
 # -- No solution ---------------------------------------------------------------------------------
