@@ -40,11 +40,6 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-try:
-    from tqdm import tqdm
-except ImportError:  # no progress bar, then
-    tqdm = None
-
 
 class CVAE(nn.Module):
     """Conditional variational autoencoder with two hidden layers each way.
@@ -202,7 +197,7 @@ def train(
 def _train(epoch: int, model: CVAE, loader: Iterable, optimizer: Optimizer) -> Loss:
     model.train()
     terms = []
-    for x, c in _batches(model, loader, f"epoch {epoch}"):  # (b, D), (b, C)
+    for x, c in _batches(model, loader):  # (b, D), (b, C)
         x_hat, mu, logvar = model(x, c)  # (b, D), (b, m), (b, m)
         reconstruction, kl = _loss_terms(x_hat, x, mu, logvar)  # (b,), (b,)
         optimizer.zero_grad()
@@ -479,12 +474,10 @@ def initialise(model: CVAE, images: ArrayLike, *, label_scale: float = 1.5) -> N
 # -- Checks ----------------------------------------------------------------------------------------
 
 
-def _batches(model: CVAE, loader: Iterable, title: str = "") -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield each pair of a loader as `_to_model` returns it; with a title, under a bar."""
+def _batches(model: CVAE, loader: Iterable) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each pair of a loader as `_to_model` returns it."""
     if not isinstance(loader, Iterable):  # a Dataset is none
         raise TypeError(f"the loader must yield batches, got {type(loader)}; use a DataLoader.")
-    if title and tqdm is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
-        loader = tqdm(loader, title, leave=False)
     for batch in loader:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise TypeError(f"the loader must yield pairs (images, labels), got {type(batch)}.")

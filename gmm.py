@@ -159,18 +159,7 @@ def _m_step(points, gamma, state, ridge, run=map):
 
 
 def responsibilities(data: ArrayLike, state: GMMState) -> np.ndarray:
-    """Return the posterior probability of every component for every point, equation (1).
-
-    Parameters
-    ----------
-    data : array_like, shape (N, d)
-    state : GMMState
-
-    Returns
-    -------
-    ndarray of float64, shape (N, K)
-        ``gamma_nk``; each row sums to one.
-    """
+    """Return the posterior ``gamma_nk`` of each component, float64 (N, K), for points (N, d)."""
     points, state = _check_data_and_state("data", data, "state", state)
     return _e_step(points.T, state, _whiteners(state.sigma))[0].T
 
@@ -196,33 +185,13 @@ def log_density(data: ArrayLike, mu: ArrayLike, sigma: ArrayLike) -> np.ndarray:
 
 
 def log_likelihood(data: ArrayLike, state: GMMState) -> float:
-    """Return ``sum_n log sum_k pi_k N(x_n; mu_k, Sigma_k)`` in nats.
-
-    Parameters
-    ----------
-    data : array_like, shape (N, d)
-    state : GMMState
-
-    Returns
-    -------
-    float
-    """
+    """Return ``sum_n log sum_k pi_k N(x_n; mu_k, Sigma_k)`` of points (N, d), in nats."""
     blocks = _log_joint_blocks(*_check_data_and_state("data", data, "state", state))
     return float(sum(_normalise(log_joint)[1].sum() for log_joint in blocks))
 
 
 def predict(data: ArrayLike, state: GMMState) -> np.ndarray:
-    """Return the index of each point's most probable component; ties go to the lower index.
-
-    Parameters
-    ----------
-    data : array_like, shape (N, d)
-    state : GMMState
-
-    Returns
-    -------
-    ndarray of int64, shape (N,)
-    """
+    """Return the most probable component, int64 (N,), of points (N, d); ties go to the lower."""
     blocks = _log_joint_blocks(*_check_data_and_state("data", data, "state", state))
     return np.concatenate([log_joint.argmax(axis=0) for log_joint in blocks])
 
@@ -467,11 +436,10 @@ def _in_dtype(state, A, dtype):
         stretch = A @ (copy.sigma - state.sigma) @ A.swapaxes(1, 2)  # (K, d, d)
         change = np.maximum(np.abs(shift), np.abs(stretch)).max()
     if not change < _MAX_CHANGE:  # nor NaN
-        variances = np.diagonal(state.sigma, axis1=1, axis2=2)  # (K, d)
+        mu, sigma = (f"(up to {np.abs(part).max():.4g})" for part in state[1:])
         raise ValueError(
-            f"train_data is {dtype}, which cannot hold mu (up to {np.abs(state.mu).max():.4g}) or "
-            f"sigma (variances from {variances.min():.4g} to {variances.max():.4g}) without "
-            "changing the likelihood; convert train_data to float64."
+            f"train_data is {dtype}, which cannot hold mu {mu} or sigma {sigma} without changing "
+            "the likelihood; convert it to float64."
         )
     return copy
 
@@ -561,11 +529,8 @@ def _check_rows(name, value, width=None):
 def _warn_if_scaled(name, array, beside=255):
     """Warn of fractions from 0 to 1, beside levels from 0 to 255 or where they belong."""
     if 0 <= array.min() and array.max() <= 1 < np.max(beside) and np.any(array % 1):
-        warnings.warn(
-            f"{name} holds fractions from {array.min():.4g} to {array.max():.4g}, but levels run "
-            "from 0 to 255; multiply it by 255 first.",
-            stacklevel=3,
-        )
+        message = f"{name} runs from {array.min():.4g} to {array.max():.4g}, levels from 0 to 255"
+        warnings.warn(f"{message}; multiply it by 255 first.", stacklevel=3)
 
 
 def _real_array(name: str, value: ArrayLike) -> np.ndarray:

@@ -16,7 +16,9 @@ ones take longer to load, so each is used once the process has taken enough step
 
 Samples X (T, m) are rows, one column a microphone; W (m, m) has one source a row. Results have the
 dtype of floating samples, else float64. Every function raises a TypeError for what holds no real
-numbers, and a ValueError for shapes that do not fit, empty arrays, NaN, infinity and overflow.
+numbers, and a ValueError for shapes that do not fit, empty arrays, NaN, infinity and overflow;
+`ica` also for channels that are constant or linearly dependent, and an ascent that diverges. It
+warns of a mean far from zero, an ascent that has not converged, and sub-Gaussian sources.
 """
 
 import contextlib
@@ -63,17 +65,6 @@ def ica(
     -------
     ndarray, shape (m, m)
         W. The likelihood does not depend on the order or the signs of its rows.
-
-    Raises
-    ------
-    ValueError
-        Also if a channel is constant, channels are linearly dependent, or the ascent diverges.
-
-    Warns
-    -----
-    UserWarning
-        If a channel's mean is far from zero, if the ascent has not converged, or if sources come
-        out sub-Gaussian, which the logistic density cannot separate.
     """
     X = _check_samples("X", X)
     rates = _check_learning_rates(learning_rates)

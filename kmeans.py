@@ -135,17 +135,9 @@ def compress_image(image: ArrayLike, centroids: ArrayLike) -> np.ndarray:
 
 
 def compression_factor(num_pixels: int, num_colors: int) -> float:
-    """Return how many times smaller a 24-bit image becomes with a palette.
+    """Return how many times smaller a 24-bit image of n pixels becomes with a palette of k colours.
 
-    Parameters
-    ----------
-    num_pixels, num_colors : int
-        Both at least 1.
-
-    Returns
-    -------
-    float
-        ``24 n / (n ceil(log2 k) + 24 k)``: a colour of the palette costs 24 bits as well.
+    That is ``24 n / (n ceil(log2 k) + 24 k)``: a colour of the palette costs 24 bits as well.
     """
     num_pixels = _check_count("num_pixels", num_pixels, minimum=1)
     num_colors = _check_count("num_colors", num_colors, minimum=1)
@@ -157,17 +149,12 @@ def compression_factor(num_pixels: int, num_colors: int) -> float:
 
 
 def mean_pixel_error(image: ArrayLike, compressed: ArrayLike) -> float:
-    """Return the mean Euclidean distance between corresponding pixels, computed in float64.
+    """Return the mean of ``||image - compressed||`` over all pixels, computed in float64.
 
     Parameters
     ----------
     image, compressed : array_like, equal shapes (..., d)
-        Pixels along the last axis, in intensity levels (0 to 255 for 8-bit images).
-
-    Returns
-    -------
-    float
-        The mean over all pixels of ``||image - compressed||``, in intensity levels.
+        Pixels along the last axis, in intensity levels (0 to 255 for 8-bit images), as is the mean.
     """
     image, compressed = _finite("image", image), _finite("compressed", compressed)
     if image.shape != compressed.shape or image.ndim == 0:
@@ -181,7 +168,7 @@ def mean_pixel_error(image: ArrayLike, compressed: ArrayLike) -> float:
 
 
 def euclidean_distance(x: ArrayLike, y: ArrayLike) -> np.ndarray:
-    """Return the Euclidean distance over the last axis, computed in the arrays' own dtype.
+    """Return the Euclidean distances over the last axis (N*,), computed in the arrays' own dtype.
 
     This is the definition the course uses. On integers, differences and squares that do not fit
     wrap around (modulo 256 for uint8): a RuntimeWarning says that the result is no distance. The
@@ -189,12 +176,7 @@ def euclidean_distance(x: ArrayLike, y: ArrayLike) -> np.ndarray:
 
     Parameters
     ----------
-    x, y : array_like, shapes that broadcast, last axis of length d
-
-    Returns
-    -------
-    ndarray, shape (N*,)
-        One distance for each pair of points; the leading axes are those of the inputs.
+    x, y : array_like, shapes (N*, d) that broadcast
     """
     x, y = _finite("x", x), _finite("y", y)
     try:
@@ -347,7 +329,9 @@ def _reassign_arrays(centre, centroids, weights, drift, slack, points, labels, e
         x, old = points[rows], labels[rows]  # (B, d), (B,)
         x -= centre
         square = np.einsum("bd,bd->b", x, x)  # (B,)
-        nearest, first, second = _two_nearest(_scores(x, weights))
+        W = weights[:, :-1]  # (K, d)
+        scores = (x @ W.T).T if K > _MANY else W @ x.T  # (K, B), the longer axis along the memory
+        nearest, first, second = _two_nearest(scores + weights[:, -1:])
         gap = _gap(first + square, second + square, slack, 4 * slack * square + _TINY)  # (B,)
         close = np.flatnonzero(gap <= 0)
         for part in _blocks(len(close), max(1, _BLOCK_COORDINATES // centroids.size)):
@@ -364,14 +348,6 @@ def _reassign_arrays(centre, centroids, weights, drift, slack, points, labels, e
             x = np.column_stack([x[moved], np.ones_like(r), r])  # (B, d + 2)
             _transfer(sums, x, old[moved], nearest[moved])
     return due.size, any_moved, sums
-
-
-def _scores(x, weights):
-    """Return ``weights @ [x, 1]``, (K, B), with the longer axis along the memory."""
-    W = weights[:, :-1]  # (K, d)
-    scores = (x @ W.T).T if len(W) > _MANY else W @ x.T
-    scores += weights[:, -1:]
-    return scores
 
 
 def _two_nearest(scores):
@@ -569,23 +545,17 @@ def _check_start(centroids, num_points, dtype):
             f"{dtype}; convert train_data to float64 first."
         )
     K, distinct = len(centroids), len({row.tobytes() for row in centroids + 0.0})  # no -0.0
-    mistake = ""
-    if K > num_points:
-        mistake = f"{K} rows, train_data only {num_points}; pass the points first."
-    elif distinct < K:
-        mistake = f"only {distinct} distinct rows of {K}; pick from np.unique(train_data, axis=0)."
-    if mistake:
-        warnings.warn(f"initial_centroids has {mistake}", stacklevel=3)
+    if min(distinct, num_points) < K:
+        remedy = "the points go first" if K > num_points else "draw from np.unique(data, axis=0)"
+        counts = f"{K} rows, {distinct} of them distinct, for {num_points} points"
+        warnings.warn(f"initial_centroids has {counts}; {remedy}.", stacklevel=3)
 
 
 def _warn_if_scaled(name, array, beside=255):
     """Warn of fractions from 0 to 1, beside levels from 0 to 255 or where they belong."""
     if 0 <= array.min() and array.max() <= 1 < np.max(beside) and np.any(array % 1):
-        warnings.warn(
-            f"{name} holds fractions from {array.min():.4g} to {array.max():.4g}, but levels run "
-            "from 0 to 255; multiply it by 255 first.",
-            stacklevel=3,
-        )
+        message = f"{name} runs from {array.min():.4g} to {array.max():.4g}, levels from 0 to 255"
+        warnings.warn(f"{message}; multiply it by 255 first.", stacklevel=3)
 
 
 def _real_array(name: str, value: ArrayLike) -> np.ndarray:

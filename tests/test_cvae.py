@@ -1,11 +1,9 @@
 """cvae.py and its textbook against closed forms, quadrature, torch.distributions and autograd."""
 
 import copy
-import itertools
 import math
 import os
 import re
-import sys
 import threading
 
 import numpy as np
@@ -283,14 +281,9 @@ def test_training_lowers_the_loss_and_a_seed_makes_it_repeatable():
     assert losses[-1].total < losses[0].total - 1 and min(loss.kl for loss in losses) >= 0
 
 
-def test_a_line_is_left_under_a_progress_bar_and_without_one(monkeypatch, capsys):
-    for terminal, tqdm in itertools.product((False, True), (cvae.tqdm, None)):
-        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
-        monkeypatch.setattr(cvae, "tqdm", tqdm)
-        (loss,) = train(small_model(), 1)
-        printed = capsys.readouterr()
-        assert printed.out == f"epoch 1: mean loss {loss.total:.2f} nats an image\n"
-        assert ("epoch 1" in printed.err) == (terminal and tqdm is not None)
+def test_each_pass_leaves_a_line(capsys):
+    (loss,) = train(small_model(), 1)
+    assert capsys.readouterr().out == f"epoch 1: mean loss {loss.total:.2f} nats an image\n"
 
 
 @pytest.mark.parametrize("rate", [30.0, 1e30])

@@ -245,7 +245,7 @@ def test_float32_covariances_are_right_or_refused(apart):
     state = [0.5, 0.5], [[-1, -1], [1, 1]], np.stack([np.cov(data.T)] * 2)
     exact = gmm.train_gmm(data.astype(np.float64), *state, num_iterations=10)
     if apart < 5e-3:
-        with pytest.raises(ValueError, match=r"float32, .* sigma .*convert train_data to float64"):
+        with pytest.raises(ValueError, match=r"float32, .* sigma .*convert it to float64"):
             gmm.train_gmm(data, *state, num_iterations=10)
     else:
         ours = gmm.train_gmm(data, *state, num_iterations=10)
@@ -258,7 +258,7 @@ def test_float32_means_are_right_or_refused(mean):
     data = np.random.default_rng(7).normal(size=(60, 2)).astype(np.float32)
     start = [1.0, 0.0], [[0, 0], [mean, mean]], np.stack([0.01 * np.eye(2)] * 2)
     if mean > 1e38:
-        with pytest.raises(ValueError, match=r"mu \(up to 1e\+39\).*convert train_data to float64"):
+        with pytest.raises(ValueError, match=r"mu \(up to 1e\+39\).*convert it to float64"):
             gmm.train_gmm(data, *start, num_iterations=2)
     else:
         np.testing.assert_array_equal(gmm.train_gmm(data, *start).mu[1], [mean, mean])
@@ -269,7 +269,7 @@ def test_a_float32_mean_must_not_be_rounded_by_much_of_a_width():
     far = 1e6 + 0.03  # float32 has steps of 1 / 16 there
     start = [1.0, 0.0], [[0, 0], [far, far]]
     gmm.train_gmm(data, *start, np.stack([1e4 * np.eye(2)] * 2), num_iterations=0)
-    with pytest.raises(ValueError, match="convert train_data to float64"):
+    with pytest.raises(ValueError, match="convert it to float64"):
         gmm.train_gmm(data, *start, np.stack([np.eye(2)] * 2), num_iterations=0)
 
 
@@ -383,6 +383,6 @@ def test_compress_image_takes_the_most_probable_mean(implementation):
 
 def test_compress_image_warns_of_a_picture_from_0_to_1():
     state = gmm.GMMState(np.ones(1), np.full((1, 3), 0.5), np.eye(3)[None])
-    with pytest.warns(UserWarning, match="image holds fractions from 0 to 0.9167.*multiply it by"):
+    with pytest.warns(UserWarning, match="image runs from 0 to 0.9167.*multiply it by"):
         gmm.compress_image(np.arange(12).reshape(2, 2, 3) / 12, state)
     gmm.compress_image(np.arange(12).reshape(2, 2, 3) % 2.0, state)  # black and white: no warning
