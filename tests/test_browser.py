@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -33,6 +34,26 @@ app.restored
   .then(widget => Promise.all([widget.context.ready, widget.sessionContext.ready]))
   .then(() => app.commands.execute("notebook:run-all-cells"))
   .then(() => done("ran"), error => done("error: " + error));
+"""
+SHOW_PLAY = """
+const notebook = window.jupyterapp.shell.currentWidget.content;
+notebook.scrollToItem(notebook.widgets.length - 1, "start");
+"""
+# Turns the first slider of the last cell, and waits for another figure; gives the milliseconds.
+TURN = """
+const [key, done] = arguments;
+const cell = [...document.querySelectorAll(".jp-CodeCell")].at(-1);
+const figure = () => cell.querySelector(".jp-OutputArea-output img")?.src;
+const handle = cell.querySelector(".noUi-handle");
+const [before, start] = [figure(), performance.now()];
+const look = () => {
+  const elapsed = performance.now() - start;
+  if (figure() && figure() !== before) done(elapsed);
+  else if (elapsed > 10_000) done(null);
+  else requestAnimationFrame(look);
+};
+handle.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+look();
 """
 OUTPUTS = """
 const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells;
@@ -110,6 +131,14 @@ def test_runs_in_jupyterlab(name, lab, browser):
             assert text.count("\n") < 100, f"spills {text.count(chr(10))} lines:\n{source}"
     figures = sum("image/png" in o.get("data", {}) for cell in code for o in cell["outputs"])
     assert figures >= 4
+    browser.execute_script(SHOW_PLAY)
+    time.sleep(2)
+    key = "ArrowDown" if name == "ica" else "ArrowRight"
+    times = [browser.execute_async_script(TURN, key) for _ in range(5)]
+    assert None not in times
+    median = statistics.median(times)
+    print(f"{name}: {median:.0f} ms from a control's move to another figure")
+    assert median < 1000  # 200 and less on a machine that does nothing else
     keep_screenshots(browser, name)
 
 
@@ -198,8 +227,8 @@ def test_a_page_in_a_browser(name, width, scheme, published, browser):
     assert (brightness(background) > brightness(ink)) == (scheme == "light")
     if name != "index":
         assert len(drawn) == count_formulas(runs[name].notebook)
-        assert len(browser.find_elements("tag name", "audio")) == 10 * (name == "ica")
-        assert len(browser.find_elements("css selector", "main > figure > a > img")) == len(
+        assert len(browser.find_elements("tag name", "audio")) == 11 * (name == "ica")
+        assert len(browser.find_elements("css selector", "main > figure > a img")) == len(
             pages.figures(runs[name].notebook, name)
         )
     keep_page(browser, f"{name}-{width}-{scheme}.png", width)
