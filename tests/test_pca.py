@@ -263,7 +263,7 @@ def test_scipy_is_asked_only_where_it_pays(monkeypatch):
         pca.pca(gaussian(21, 90, 80), num_components=10)
 
 
-@pytest.mark.parametrize("num_components", [None, 5])
+@pytest.mark.parametrize("num_components", [None, 5, 30])  # of 20 that the points span
 def test_wide_data_make_no_square_matrix(num_components):
     data = gaussian(17, 20, 5000)  # 0.8 MB; a (d, d) matrix would take 200
     tracemalloc.start()
