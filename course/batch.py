@@ -129,21 +129,23 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), run_notebooks=Fa
     out.mkdir(parents=True, exist_ok=True)
     model = student_page.model_figures(out)
     inside = jobs if len(students) == 1 else 1
-    failures = {}
 
     def attend(student):
-        """Mark and write, unless it was done before."""
+        """Mark and write, if it is not done yet; return what to say, and the grader's faults."""
         record = finished(out, student, seed=seed, only=only)
-        before = record is not None
+        took = "done before"
         if record is None:
             where = shlex.join([str(student.path), "--out", str(out)])
             command = f"grade {where} --seed {seed}"
             record = mark(student.path, command, seed=seed, only=only, jobs=inside)
+            took = f"{record['execution_time']:.0f} s"
         if not _shown(student, run_notebooks).items() <= record["extra_data"].items():
             write_one(out, student, record, model=model, run_notebooks=run_notebooks)
-        return record["score"], record["execution_time"], faults(record), before
+        wrong = faults(record)
+        note = f"; the grader failed on {wrong} cases" if wrong else ""
+        return f"{record['score']:g} points, {took}{note}", wrong
 
-    failed, stopped = 0, False
+    failures, well = {}, True
     with (
         tqdm(total=len(students), unit="submission", disable=None) as bar,
         ThreadPoolExecutor(jobs) as pool,
@@ -152,30 +154,26 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), run_notebooks=Fa
         try:
             for future in as_completed(futures):
                 folder = futures[future].folder
-                name = roster.printable(folder)
-                try:
-                    score, seconds, wrong, before = future.result()
-                except Exception as error:  # a fault of ours: the others are still graded
+                if error := future.exception():  # a fault of ours: the others are still graded
                     failures[folder] = repr(error)
-                    tqdm.write(f"{name}: not graded, the grader failed: {error!r}")
-                    if isinstance(error, OSError) and error.errno in FULL:
-                        raise
+                    said, wrong = f"not graded, the grader failed: {error!r}", True
                 else:
-                    failed += wrong > 0
-                    note = f"; the grader failed on {wrong} cases" if wrong else ""
-                    took = "done before" if before else f"{seconds:.0f} s"
-                    tqdm.write(f"{name}: {score:g} points, {took}{note}")
+                    said, wrong = future.result()
+                tqdm.write(f"{roster.printable(folder)}: {said}")
                 bar.update()
+                well = well and not wrong
+                if getattr(error, "errno", None) in FULL:
+                    raise error
         except (KeyboardInterrupt, OSError) as stop:
             pool.shutdown(wait=False, cancel_futures=True)  # those at work come to their end
             tqdm.write(f"stopped ({stop!r}). What is done is kept: the same command goes on.")
-            stopped = True
+            well = False
     try:
         overview.write(out, students, failures, seed=seed, alike=copies.alike(students))
     except OSError as error:
         tqdm.write(f"grades.csv and index.html are not written: {error!r}. The results are kept.")
-        stopped = True
-    return int(bool(failures or failed or stopped))
+        well = False
+    return int(not well)
 
 
 def _shown(student, run_notebooks):
