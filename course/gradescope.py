@@ -120,5 +120,9 @@ def main(arguments):
     parser.add_argument("zip", metavar="FILE.zip")
     parser.add_argument("--seed", type=int, default=1, help="of the hidden cases")
     options = parser.parse_args(arguments)
-    write_zip(options.zip, options.seed)
+    try:
+        write_zip(options.zip, options.seed)
+    except OSError as error:
+        parser.error(f"{options.zip} cannot be written: {error.strerror}")
+    print(f"{options.zip}: upload it to Gradescope as the assignment's autograder.")
     return 0

@@ -141,6 +141,12 @@ def test_the_same_grader_and_seed_give_the_same_bytes(zip_file, tmp_path):
     assert (tmp_path / "again.zip").read_bytes() == zip_file.read_bytes()
 
 
+def test_a_zip_that_cannot_be_written_is_wrong_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["gradescope", str(tmp_path / "nowhere" / "autograder.zip")])
+    assert stop.value.code == 2 and "cannot be written" in capsys.readouterr().err
+
+
 def test_what_is_installed_is_pinned(zip_file):
     with zipfile.ZipFile(zip_file) as archive:
         lines = archive.read("requirements.txt").decode().splitlines()
