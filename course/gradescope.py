@@ -59,12 +59,11 @@ def write_zip(path, seed):
     scripts = {"setup.sh": SETUP, "run_autograder": RUN.format(seed=seed)}
     names = ["course/gradescope.py", *report.grader_files()]
     files = {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, text in {**scripts, "requirements.txt": requirements(), **files}.items():
             info = zipfile.ZipInfo(name)
             info.external_attr = (0o755 if name in scripts else 0o644) << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, text)
+            archive.writestr(info, text, zipfile.ZIP_DEFLATED)
 
 
 def run(root, seed):
