@@ -107,6 +107,8 @@ def kmeans_cases(seed):
                       ("compress_image",), [image, palette])  # fmt: skip
     rng = unit_rng(seed, "speed")
     data, start = clusters(rng, 20_000, 3, 16)
+    # So many points are never without a near tie, which float32 may decide the other way.
+    loose = functools.partial(judge_numbers, close=1.5e-2)
     yield train("speed: 20000 points, K = 16", 1.5, (data, start), 40, speed=True, judge=loose)
 
 

@@ -208,7 +208,7 @@ def divergence(mu, logvar):
     )
 
 
-_classifiers = {}  # trained once for all submissions
+_classifiers: dict[int, tuple] = {}  # trained once for all submissions
 
 
 def share_that_show_their_class(samples, labels, images, image_labels):
