@@ -25,9 +25,6 @@ MAX_NOTEBOOK = 20 << 20  # bytes of a file
 MAX_TEXT = 5000  # characters of one output
 MAX_PICTURE, MAX_PIXELS = 3 << 20, 20_000_000  # bytes and pixels of one picture
 MAX_SHOWN = 12 << 20  # bytes of all that is shown of a submission
-GIVEN = (  # what notebooks import that is not the student's
-    "data/*.py", "data/*.json", "plots.py", "course/__init__.py", "course/digit_classifier.py",
-)  # fmt: skip
 RUNNING = Limits(seconds=1800.0, memory=4 << 30)  # of one notebook
 
 
@@ -87,11 +84,14 @@ def run(folder, level):
     list of Piece
         One for each notebook that could not be run; it stays as it was handed in.
     """
+    from course import kit
+
     notebooks = [path.relative_to(folder) for path in sorted(folder.rglob("*.ipynb"))]
     shutil.copyfile(ROOT / "course" / "in_kernel.py", folder / "in_kernel.py")
-    for pattern in GIVEN:
-        for path in ROOT.glob(pattern):
-            _copy(path, folder / path.relative_to(ROOT))
+    for path in ("plots.py", "course/__init__.py", "course/digit_classifier.py"):
+        _copy(ROOT / path, folder / path)
+    if not (folder / "data" / "__init__.py").exists():
+        kit.write_data(folder / "data")
     for name, files in loaders.FILES.items():
         for path, file in zip(loaders.find(name) or (), files, strict=False):
             _copy(path, folder / "data" / Path(file).parent / path.name)

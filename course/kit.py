@@ -43,7 +43,7 @@ def write(folder):
     for path in sorted(ROOT.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         nbformat.write(for_students(notebook), folder / path.name)
-    _write_data(folder / "data")
+    write_data(folder / "data")
     (folder / "course").mkdir()
     for name in visible.FILES:
         shutil.copy(HERE / name, folder / "course")
@@ -78,9 +78,9 @@ def kind_of(cell):
     return kinds.pop()
 
 
-def _write_data(folder):
+def write_data(folder):
     """Copy the package: no originals, and of the reference numbers only where the runs start."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for path in (*(ROOT / "data").glob("*.py"), ROOT / "data" / "README.md"):
         shutil.copy(path, folder)
     sections = json.loads((ROOT / "data" / "reference.json").read_text(encoding="utf-8"))
