@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from course.cases_cvae import cvae_cases
-from course.judging import POINTS, judge_components, judge_numbers, numbers, unit_rng
+from course.judging import CLOSE, POINTS, judge_components, judge_numbers, numbers, unit_rng
 from course.sandbox import Limits
 from data import load_audio, load_faces, load_mandrill, reference
 from textbook import kmeans
@@ -113,17 +113,17 @@ def kmeans_cases(seed):
 
 
 def gmm_cases(seed):
-    def train(name, points, data, state, steps, **rest):
+    def train(name, points, data, state, steps, close=CLOSE, **rest):
+        judge = functools.partial(judge_numbers, close=close, names=("pi", "mu", "sigma"))
         return numbers("1d", name, points, "gmm", ("train_gmm",), [data, *state],
-                       {"num_iterations": steps}, **rest)  # fmt: skip
+                       {"num_iterations": steps}, judge=judge, **rest)  # fmt: skip
 
     mandrill = load_mandrill()
     pixels = mandrill.small.reshape(-1, 3).astype(np.float64)
     mu = pixels[reference("gmm")["initial_mu_indices"]]
     state = [np.full(5, 0.2), mu, np.stack([1000.0 * np.eye(3)] * 5)]
-    loose = functools.partial(judge_numbers, close=2e-3)
-    yield train(f"the {mandrill.source} picture, 5 components, 50 steps", 1.0, pixels, state, 50,
-                judge=loose)  # fmt: skip
+    name = f"the {mandrill.source} picture, 5 components, 50 steps"
+    yield train(name, 1.0, pixels, state, 50, close=2e-3)
     for name, N, d, K, steps in (
         ("in the plane, one step", 200, 2, 3, 1),
         ("in the plane", 300, 2, 3, 4),
@@ -151,7 +151,7 @@ def gmm_cases(seed):
         yield numbers("1d", f"compress_image: {name}, 6 components", points, "gmm",
                       ("compress_image",), [image, state])  # fmt: skip
     data, state = mixture_problem(seed, 20_000, 3, 5)
-    yield train("speed: 20000 points, K = 5", 2.5, data, state, 60, speed=True, judge=loose)
+    yield train("speed: 20000 points, K = 5", 2.5, data, state, 60, close=2e-3, speed=True)
 
 
 def pca_cases(seed):
@@ -162,11 +162,11 @@ def pca_cases(seed):
             right=lambda module: (*case.right(module), len(data)), num_components=num_components
         )
 
+    for N, d in ((60, 4), (200, 10), (50, 1), (300, 50)):
+        yield train(f"{N} random points in {d} dimensions", 0.7, stretched(seed, N, d))
     faces = load_faces()
     some = faces.images[:, ::2, ::2].reshape(len(faces.images), -1).astype(np.float64)
     yield train(f"the {faces.source} faces at half size, ten components", 0.8, some, 10)
-    for N, d in ((60, 4), (200, 10), (50, 1), (300, 50)):
-        yield train(f"{N} random points in {d} dimensions", 0.7, stretched(seed, N, d))
     case = train("the inputs of train_PCA are left alone", 0.4, stretched(seed, 40, 5))
     yield case._replace(untouched=True)
 

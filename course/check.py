@@ -4,31 +4,58 @@ import argparse
 import shlex
 from pathlib import Path
 
-from course import report, visible
+from course import marking, visible
 from course.judging import POINTS
+from course.report import number_of
+
+ABSENT = (40, 73)  # codes of what is not there yet: a line will do
 
 
 def check(folder, *, only=tuple(POINTS), jobs=2):
     """Print what is wrong, and the points by part; return 0 if all pass, else 1."""
-    command = f"check {shlex.quote(str(folder))}"
-    record = report.record_of(
-        folder, command, seed=visible.SEED, level="process", only=only, jobs=jobs
-    )
-    wrong = [test for test in record["tests"] if test["status"] != "passed"]
-    absent = {}  # files, functions and bodies that are not there yet: one line for all their cases
-    for test in wrong:
-        if test["extra_data"]["code"] in (40, 73):
-            result = test["output"].rpartition("\n\n")[0]  # what follows is how to repeat it
-            why = f"{test['number']}  {result.splitlines()[-1]}"
-            absent[why] = absent.get(why, 0) + 1
-        else:
-            print(f"{test['number']}\n{test['output']}\n")
-    for why, count in absent.items():
-        print(f"{why} ({count} cases)")
-    passed = len(record["tests"]) - len(wrong)
-    print(f"\n{report.plain_table(record)}\n")
-    print(f"{passed} of {len(record['tests'])} cases pass, {record['score']:g} points.")
-    return int(bool(wrong))
+    command = f"python -m course check {shlex.quote(str(folder))} --only "
+    marks = marking.mark(folder, visible.SEED, "process", only, jobs)
+    alike = {}
+    for mark in marks:
+        if mark.verdict.code:
+            alike.setdefault(_what_is_wrong(mark), []).append(mark)
+    for (number, code, _), (first, *others) in sorted(alike.items(), key=_absent_last):
+        if code in ABSENT:
+            said = first.verdict.detail.strip().splitlines()[-1]
+            print(f"{number}  {said} ({len(others) + 1} cases)")
+            continue
+        print(marking.told(first, command + first.case.key))
+        if others:
+            print(f"The same in {', '.join(mark.case.key for mark in others)}.")
+        print()
+    passed = sum(mark.verdict.code == 0 for mark in marks)
+    print(f"\n{table(marks)}\n")
+    score = sum(mark.score for mark in marks)
+    print(f"{passed} of {len(marks)} cases pass, {score:.4g} points.")
+    return int(passed < len(marks))
+
+
+def _what_is_wrong(mark):
+    """Return what two cases have in common of which it is enough to show one."""
+    code, detail, mistake = mark.verdict
+    words = detail.strip().splitlines()[-1:] if code in (2, *ABSENT) else [mark.case.key]
+    return number_of(mark.case.part), code, mistake or words[-1]
+
+
+def _absent_last(item):
+    return item[0][1] in ABSENT
+
+
+def table(marks):
+    """Return the points by part as text, with the known mistakes."""
+    lines = [f"{'part':6} {'points':>6} {'of':>4}"]
+    for part in POINTS:
+        own = [mark for mark in marks if mark.case.part == part]
+        if own:
+            score, points = sum(m.score for m in own), sum(m.case.points for m in own)
+            named = ", ".join(sorted({m.verdict.mistake for m in own} - {None}))
+            lines.append(f"{number_of(part):6} {score:6.2f} {points:4g}   {named}".rstrip())
+    return "\n".join(lines)
 
 
 def add_choices(parser):
@@ -49,6 +76,10 @@ def _keys(text):
         raise argparse.ArgumentTypeError(
             f"{', '.join(sorted(unknown))}: choose from {', '.join(POINTS)}"
         )
+    if any("." in key for key in keys):
+        cases = {case.key for case in marking.answers().cases(visible.SEED)}  # as many as any seed
+        if unknown := set(keys) - cases - set(POINTS):
+            raise argparse.ArgumentTypeError(f"there is no case {', '.join(sorted(unknown))}")
     return keys
 
 

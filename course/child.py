@@ -187,8 +187,8 @@ def failure(error):
     """Return the header that tells of an exception."""
     kind = "not implemented" if isinstance(error, NotImplementedError) else "exception"
     trace = traceback.format_exception(error)
-    own = [line for line in trace if "child.py" not in line]
-    return {"status": kind, "error": "".join(own)[-3000:]}
+    own = [line for line in trace if "child.py" not in line and "importlib" not in line]
+    return {"status": kind, "error": "".join(own).replace(f"{sys.path[0]}{os.sep}", "")[-3000:]}
 
 
 def send(answers, header, blobs):

@@ -83,13 +83,17 @@ class Baseline(NamedTuple):
 # Judges
 
 
-def same(answer, right, close=CLOSE):
-    """Judge numbers: a tuple part by part, an array by dtype, shape, NaN and values."""
+def same(answer, right, close=CLOSE, names=()):
+    """Judge numbers: a tuple part by part, by these names; arrays by dtype, shape, NaN, values."""
     if isinstance(right, tuple):
         if not isinstance(answer, tuple) or len(answer) != len(right):
             return Verdict(52, f"{described(answer)} came, and {len(right)} arrays were expected.")
-        verdicts = [same(a, r, close) for a, r in zip(answer, right, strict=True)]
-        return next((verdict for verdict in verdicts if verdict.code), Verdict(0))
+        for number, (a, r) in enumerate(zip(answer, right, strict=True)):
+            verdict = same(a, r, close)
+            if verdict.code:
+                name = names[number] if names else f"array {number + 1}"
+                return verdict._replace(detail=f"{name}: {verdict.detail}")
+        return Verdict(0)
     right, array = np.asarray(right), as_array(answer)
     if array is None:
         return Verdict(52, f"{described(answer)} came, and an array {right.shape} was expected.")
@@ -102,11 +106,10 @@ def same(answer, right, close=CLOSE):
         return Verdict(52, f"shape {array.shape} came, and {right.shape} was expected.")
     if not np.isfinite(array).all():
         return Verdict(61, first_differences(array, right, ~np.isfinite(array)))
-    difference = np.abs(array.astype(np.float64) - right)
-    allowed = 0 if wanted == "u" else close * max(np.abs(right).max(), 1e-12)
+    difference, largest = np.abs(array.astype(np.float64) - right), max(np.abs(right).max(), 1e-12)
+    allowed, near = (0, 1) if wanted == "u" else (close * largest, 30 * CLOSE * largest)
     if difference.max() <= allowed:
         return Verdict(0)
-    near = 1 if wanted == "u" else 30 * allowed
     return Verdict(
         54 if difference.max() <= near else 53,
         first_differences(array, right, difference > allowed),
@@ -136,18 +139,23 @@ def described(answer):
 
 def first_differences(array, right, where):
     """Return in words the first entries that differ."""
-    places = np.argwhere(np.atleast_1d(where))
-    lines = [
-        f"at {list(map(int, place))}: {np.atleast_1d(array)[tuple(place)]:.10g} came, "
-        f"{np.atleast_1d(right)[tuple(place)]:.10g} is right"
-        for place in places[:3]
-    ]
-    more = f", and {len(places) - 3} more" if len(places) > 3 else ""
-    return "; ".join(lines) + f"{more} (of {array.size})."
+    if array.ndim == 0:
+        return f"{array:.10g} came, {right:.10g} is right."
+    places = np.argwhere(where)  # (differences, axes)
+
+    def line(place):
+        return f"at {place.tolist()}: {array[*place]:.10g} came, {right[*place]:.10g} is right"
+
+    lines = [line(place) for place in places[:3]]
+    if len(places) > 3:
+        size = np.where(where, np.abs(array - right.astype(np.float64)), -1)
+        worst = np.unravel_index(np.argmax(np.nan_to_num(size, nan=np.inf)), size.shape)
+        lines.append(f"{len(places) - 3} more; the largest difference {line(np.array(worst))}")
+    return "; ".join(lines) + f" (of {array.size})."
 
 
-def judge_numbers(results, right, close=CLOSE):
-    return same(results[-1], right, close)
+def judge_numbers(results, right, close=CLOSE, names=()):
+    return same(results[-1], right, close, names)
 
 
 def judge_components(results, right, num_components=None):
@@ -170,16 +178,21 @@ def judge_components(results, right, num_components=None):
         return shapes
     K = num_components or len(eigenvalues)
     ours, values, U, eigenvalues = ours[:, :K], values[:K], U[:, :K], eigenvalues[:K]
-    for biased in (1, (N - 1) / N):
-        verdict = same(values, eigenvalues * biased, CLOSE)
-        if verdict.code == 0:
-            break
-    else:
-        return same(values, eigenvalues, CLOSE)
+    if values.shape != eigenvalues.shape:
+        return shapes
+    with np.errstate(all="ignore"):
+        nearest = min(
+            (eigenvalues, eigenvalues * (N - 1) / N),
+            key=lambda scaled: np.abs(values / scaled - 1).min(),
+        )
+    verdict = same(values, nearest, CLOSE)
+    if verdict.code:
+        return verdict._replace(detail=f"eigenvalues: {verdict.detail}")
     if ours.dtype.kind == "c":
-        return same(ours, U)
+        return same(ours, U, CLOSE)
     signs = np.where(np.sum(ours * U, axis=0) < 0, -1.0, 1.0)  # (K,)
-    return same(ours * signs, U, 1e-3)
+    verdict = same(ours * signs, U, 1e-3)
+    return verdict._replace(detail=f"U: {verdict.detail}") if verdict.code else verdict
 
 
 # Making cases

@@ -123,7 +123,7 @@ def judge_forward(results, right, B):
         *(in_shape(n, a, s) for (n, s), a in zip(shapes, outputs, strict=True)),
         judge_codes(codes, B),
     )
-    return verdict if verdict.code else same(outputs[1:], codes)
+    return verdict if verdict.code else same(outputs[1:], codes, names=NAMES)
 
 
 def judge_sampling(results, right, B):
@@ -178,7 +178,7 @@ def judge_training(results, right, test, labels, seen):
     bound = cross_entropy(x_hat, test) + divergence(*map(flat, results[2]))
     if not bound < GOOD_BOUND * right:
         return Verdict(
-            60, f"after {losses.size} epochs the bound on held-out digits is {bound:.1f} nats an "
+            60, f"after {losses.size} epochs the bound on held-out digits is {bound:.4g} nats an "
             f"image; {GOOD_BOUND * right:.1f} was asked for."
         )  # fmt: skip
     fidelity = share_that_show_their_class(samples, labels, *seen)

@@ -25,6 +25,10 @@ FULL_SPEED, NO_SPEED = (
     4.0,
     12.0,
 )  # times the textbook's time: all points up to here, none from there
+IN_WORDS = {  # what `child.py` does beyond one call of a function
+    "model.fit": "cvae.CVAE is trained with its forward and your loss_function",
+    "model.seeded": "cvae.CVAE.forward(images, labels), many times, with known mu and logvar",
+}
 MAX_PAIRS = 7  # of timings; the best counts
 MAX_TIMEOUTS = 2  # of one function; its other cases are not tried then
 _timing = threading.Lock()  # one timing case at a time
@@ -150,9 +154,9 @@ def _judge(case, replies):
         return Mark(case, _without_answer(case, replies[-1]), 0.0)
     results = [reply.result for reply in replies]
     right = answers().right(case)
-    verdict = case.judge(results, right)
-    if case.untouched and verdict.code == 0:
-        verdict = _judge_arguments(case, replies[-1])
+    verdict = _judge_arguments(case, replies[-1]) if case.untouched else Verdict(0)
+    if verdict.code == 0:
+        verdict = case.judge(results, right)
     if can_recognise(case) and verdict.mistake is None:
         verdict = _with_mistake(case, verdict, results, right)
     return Mark(case, verdict, case.points if verdict.code == 0 else 0.0)
@@ -231,8 +235,8 @@ def _timed(sandbox, call):
 
 def _says_speed(ratio):
     return (
-        f"It took {ratio:.2g} times as long as the textbook (the best of several runs). All points "
-        f"up to {FULL_SPEED:g} times, none from {NO_SPEED:g} times."
+        f"It took {ratio:.2g} times as long as the model solution (the best of several runs). All "
+        f"points up to {FULL_SPEED:g} times, none from {NO_SPEED:g} times."
     )
 
 
@@ -246,9 +250,10 @@ def told(mark, command):
         Repeats this case.
     """
     case, verdict = mark.case, mark.verdict
-    lines = [f"Asked: {case.name}", f"  {_call_in_words(case)}", f"Result: {CODES[verdict.code]}."]
+    lines = [f"Asked, {case.key}: {case.name}", f"  {_call_in_words(case)}"]
+    lines.append(f"Result: {CODES[verdict.code]}.")
     if verdict.detail:
-        lines.append(verdict.detail)
+        lines.append(verdict.detail.strip())
     if verdict.mistake:
         lines.append(f"A known mistake: {answers().says[case.part, verdict.mistake]}")
     if verdict.code:
@@ -261,6 +266,8 @@ def _call_in_words(case):
     arguments = [] if callable(call.arguments) else call.arguments
     words = [_in_words(argument) for argument in arguments]
     words += [f"{key}={value}" for key, value in call.options.items()]
+    if call.functions[0] in IN_WORDS:
+        return IN_WORDS[call.functions[0]]
     return f"{call.file}.{call.functions[0].replace('model.', 'CVAE.')}({', '.join(words)})"
 
 

@@ -18,7 +18,7 @@ def can_recognise(case):
     if case.part == "5c":
         return "loss_function" in case.calls[-1].functions
     arrays = [a for a in case.calls[-1].arguments if isinstance(a, np.ndarray)]
-    return not case.untouched and sum(array.size for array in arrays) <= 50_000
+    return sum(array.size for array in arrays) <= 50_000
 
 
 def recognise(case, results, right, known, wrong):
@@ -134,6 +134,24 @@ def _added_to_diagonal(case, answer, right):
     )
 
 
+def _not_sorted(case, answer, right):
+    """The right pairs in another order."""
+    if not _is_pair(answer) or as_array(answer[1]) is None or as_array(answer[1]).ndim != 1:
+        return False
+    U, values = map(as_array, answer[:2])
+    if U is None or U.ndim != 2 or U.shape[1] != len(values):
+        return False
+    order = np.argsort(-values)
+    return _same_components(case, (U[:, order], values[order]), right)
+
+
+def _values_turned_alone(case, answer, right):
+    """Descending values beside ascending components."""
+    if not _is_pair(answer) or as_array(answer[0]) is None or as_array(answer[0]).ndim != 2:
+        return False
+    return _same_components(case, (as_array(answer[0])[:, ::-1], answer[1]), right)
+
+
 def _not_of_unit_length(case, answer, right):
     """Columns in the right directions, of other lengths."""
     if not _is_pair(answer):
@@ -156,6 +174,8 @@ _TESTS = {
     "own-start": _own_start,
     "added-to-diagonal": _added_to_diagonal,
     "returns-labels": _returns_labels,
+    "not-sorted": _not_sorted,
+    "values-turned-alone": _values_turned_alone,
     "not-of-unit-length": _not_of_unit_length,
     "complex-results": _complex,
 }

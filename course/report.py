@@ -172,12 +172,3 @@ def by_part(record):
             named = {test["extra_data"]["mistake"] for test in tests} - {None}
             rows.append((part, score, points, sorted(named)))
     return rows
-
-
-def plain_table(record):
-    """Return the points by part as text, for a terminal."""
-    lines = [f"{'part':6} {'points':>6} {'of':>4}"]
-    for part, score, points, mistakes in by_part(record):
-        said = f"   {', '.join(mistakes)}" if mistakes else ""
-        lines.append(f"{number_of(part):6} {score:6.2f} {points:4g}{said}")
-    return "\n".join(lines)

@@ -9,7 +9,7 @@ import pytest
 
 from course import __main__ as command_line
 from course import cases, marking, mistakes, report
-from course.judging import CODES, MANUAL, POINTS, Baseline, Verdict
+from course.judging import CODES, MANUAL, POINTS, Baseline, Verdict, same
 from course.marking import answers, mark, told
 from course.recognise import recognise
 from tests.submissions.__main__ import STYLES, keys_of, style, styles_table
@@ -479,11 +479,43 @@ def test_check_tells_what_is_wrong(name, tmp_path, capsys):
         assert "6 of 6 cases pass, 4 points." in printed
 
 
+def test_check_shows_once_what_several_cases_have_in_common(tmp_path, capsys):
+    folder = write(tmp_path / "s", "loops", ("ica", "def unmix(", "def unmx("))
+    (folder / "kmeans.py").unlink()
+    (folder / "pca.py").write_text("def train_PCA(data):\n    return np.cov(data)\n")
+    assert command_line.main(["check", str(folder), "--only", "1a.2,1a.9,3b,4a"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("NameError: name 'np' is not defined") == 1
+    assert 'File "pca.py", line 2, in train_PCA' in printed and "importlib" not in printed
+    assert "The same in 3b.2, 3b.3, 3b.4, 3b.5, 3b.6." in printed
+    assert "1(a)  kmeans.py was not found. (2 cases)" in printed
+    assert "4(a)  unmix was not found in ica.py. (2 cases)" in printed
+
+
+def test_eigenvalues_are_compared_on_the_scale_of_the_submission(graded, tmp_path):
+    """Only the value that is wrong is called so, whether all are over N or N - 1."""
+    for style_ in ("loops", "broadcast"):
+        text = "values[order]" if style_ == "loops" else "s**2 / (len(X) - 1)"
+        folder = write(tmp_path / style_, style_, ("pca", text, f"np.append(({text})[:-1], 9.0)"))
+        mark_ = graded(folder, ("3b",))[1]
+        assert mark_.case.key == "3b.2" and "at [9]: 9 came" in mark_.verdict.detail
+        assert "at [0]" not in mark_.verdict.detail and "(of 10)" in mark_.verdict.detail
+
+
+def test_the_largest_difference_and_its_array_are_named():
+    right = np.zeros(2), np.zeros((5, 2))
+    answer = right[0], np.array([[1, 1], [1, 1], [1, -7], [0, 1], [0, 0]], dtype=float)
+    detail = same(answer, right, names=("pi", "mu")).detail
+    assert detail.startswith("mu: at [0, 0]: 1 came, 0 is right")
+    assert "4 more; the largest difference at [2, 1]: -7 came, 0 is right (of 10)." in detail
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["grade", "nowhere", "--out", "o"], "nowhere is not there"),
         (["check", "--only", "9z"], "choose from 1a, 1d, 3b, 4a, 5c"),
+        (["check", "--only", "1a.99"], "there is no case 1a.99"),
         (["check", "--jobs", "0"], "0 must be a whole number of at least 1"),
         (["grade"], "required"),
         ([], "required"),

@@ -60,6 +60,9 @@ MISTAKES = [
     # 3(b)
     ("3b", "not-centred", "loops", "pca", "data - mean", "data"),
     ("3b", "ascending", "loops", "pca", "np.argsort(values)[::-1]", "np.argsort(values)"),
+    ("3b", "not-sorted", "library", "pca", "np.argsort(-values)",
+     "np.roll(np.argsort(-values), 1)"),
+    ("3b", "values-turned-alone", "loops", "pca", "vectors[:, order]", "vectors"),
     ("3b", "components-in-rows", "broadcast", "pca", "vt.T, s", "vt, s"),
     ("3b", "not-of-unit-length", "broadcast", "pca", "vt.T, s", "vt.T * s, s"),
     ("3b", "singular-values", "broadcast", "pca", "s**2 / (len(X) - 1)", "s"),
