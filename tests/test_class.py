@@ -143,10 +143,10 @@ def test_marks_are_those_known_beforehand(twelve, tmp_path, monkeypatch, capsys)
 def test_what_decides_whether_a_result_still_holds(tmp_path, monkeypatch):
     write(tmp_path / "s", "loops")
     (student,) = roster.students([tmp_path / "s"])
-    record = batch.mark_one(student.path, "grade s", seed=SEED, only=("3b.3",))
+    record = batch.mark_one(student.path, "grade s", seed=SEED, only=("3b.2",))
     batch.write_one(tmp_path / "out", student, record)
 
-    def stands(seed=SEED, only=("3b.3",)):
+    def stands(seed=SEED, only=("3b.2",)):
         return batch.finished(tmp_path / "out", student, seed=seed, only=only) is not None
 
     assert stands() and not stands(seed=2) and not stands(only=("3b",))
@@ -170,7 +170,7 @@ def test_bytes_are_marked_as_the_folder_is(tmp_path):
         for path in (tmp_path / "s").glob("*.py"):
             archive.write(path, f"homework/{path.name}")
     of_bytes, of_folder = (
-        batch.mark_one(given, "grade s", seed=SEED, only=("3b.3",))
+        batch.mark_one(given, "grade s", seed=SEED, only=("3b.2",))
         for given in (file.getvalue(), tmp_path / "s")
     )
     for record in (of_bytes, of_folder):
@@ -198,7 +198,7 @@ def results_of(out):
 def test_killed_at_any_moment_nothing_done_is_lost(six, tmp_path):
     out, rng = tmp_path / "out", random.Random(4)
     command = [sys.executable, "-m", "course", "grade", *map(str, sorted(six.iterdir())),
-               "--out", str(out), "--only", "3b.3", "--jobs", "1"]  # fmt: skip
+               "--out", str(out), "--only", "3b.2", "--jobs", "1"]  # fmt: skip
     kept, lost = {}, set()
     for _ in range(3):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -216,7 +216,7 @@ def test_killed_at_any_moment_nothing_done_is_lost(six, tmp_path):
     assert kept and not lost
     assert subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
     assert all(results_of(out)[path] == kept[path] for path in kept)
-    assert grade(six, tmp_path / "straight", "--only", "3b.3") == 0
+    assert grade(six, tmp_path / "straight", "--only", "3b.2") == 0
     assert rows_of(out) == rows_of(tmp_path / "straight")
 
 
@@ -230,14 +230,14 @@ def test_a_full_disk_loses_nothing_that_is_done(six, tmp_path, monkeypatch, caps
         sync(handle)
 
     monkeypatch.setattr(report.os, "fsync", full)
-    assert grade(six, tmp_path / "out", "--only", "3b.3", "--jobs", "1") == 1
+    assert grade(six, tmp_path / "out", "--only", "3b.2", "--jobs", "1") == 1
     said = capsys.readouterr().out
     assert "What is done is kept: the same command goes on." in said
     done = results_of(tmp_path / "out")
     assert len(done) == 2
     assert not list((tmp_path / "out").glob("**/.*")), "half a file was left"
     monkeypatch.undo()
-    assert grade(six, tmp_path / "out", "--only", "3b.3", "--jobs", "2") == 0
+    assert grade(six, tmp_path / "out", "--only", "3b.2", "--jobs", "2") == 0
     assert all(results_of(tmp_path / "out")[path] == when for path, when in done.items())
     assert len(rows_of(tmp_path / "out")) == 6
 
@@ -251,7 +251,7 @@ def test_one_failure_of_the_grader_is_said_and_the_others_are_graded(six, tmp_pa
         return one(submission, *rest, **options)
 
     students = students_of(six)[:3]
-    assert batch.grade(students, tmp_path / "out", only=("3b.3",), seed=SEED, mark=mark) == 1
+    assert batch.grade(students, tmp_path / "out", only=("3b.2",), seed=SEED, mark=mark) == 1
     table = rows_of(tmp_path / "out")
     assert table["s1"]["total"] == "" and "no memory" in table["s1"]["remarks"]
     assert table["s0"]["total"] == table["s2"]["total"] == "0.70"
@@ -296,7 +296,7 @@ def test_names_can_do_no_harm(tmp_path, capsys):
     for name in ("..zip", "...zip", "index.html.zip"):
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr("name.txt", name)
-    assert grade(folder, out, "--only", "3b.3") == 0
+    assert grade(folder, out, "--only", "3b.2") == 0
     capsys.readouterr()
     assert {path.name for path in tmp_path.iterdir()} == {"class", "out"}
     assert len(list(out.glob("*/report.html"))) == len(NAMES) + 4
@@ -409,7 +409,7 @@ def test_nothing_of_a_student_runs_in_the_reports(tmp_path):
     )
     (folder / "pca.py").write_text(f"raise ValueError({attack!r})")
     student = roster.Student(folder, "s", attack, attack)
-    assert batch.grade([student], tmp_path / "out", only=("3b.3",), seed=SEED) == 0
+    assert batch.grade([student], tmp_path / "out", only=("3b.2",), seed=SEED) == 0
     for path in (tmp_path / "out" / "s" / "report.html", tmp_path / "out" / "index.html"):
         text = path.read_text(encoding="utf-8")
         head, body = text.split("</title>")
@@ -434,7 +434,7 @@ def test_notebooks_are_run_in_the_sandbox_when_asked(tmp_path, capsys):
     shown = {}
     for options in ([], ["--run-notebooks"], []):
         arguments = ["grade", str(tmp_path / "s"), "--out", str(tmp_path / "out"), *options]
-        assert command_line.main([*arguments, "--only", "3b.3"]) == 0
+        assert command_line.main([*arguments, "--only", "3b.2"]) == 0
         shown[bool(options)] = path.read_text(encoding="utf-8")
     assert capsys.readouterr().out.count("done before") == 2  # the marks are not made again
     assert "as handed in" in shown[False] and "data:image/png" not in shown[False]
@@ -454,7 +454,7 @@ def test_a_report_has_the_expected_numbers_and_the_model_figures(tmp_path, monke
     monkeypatch.setattr(student_page, "WRITEUP", tmp_path / "writeup")
     (tmp_path / "s").mkdir()
     students = roster.students([tmp_path / "s"])
-    assert batch.grade(students, tmp_path / "out", only=("3b.3",), seed=SEED) == 0
+    assert batch.grade(students, tmp_path / "out", only=("3b.2",), seed=SEED) == 0
     text = (tmp_path / "out" / "s" / "report.html").read_text(encoding="utf-8")
     section = re.search(r'(?s)<h3 id="3d">.*?<h3', text)[0]
     assert 'src="../model/pca-1-faces.png" alt="Nine &quot;faces&quot;."' in section
@@ -494,7 +494,7 @@ def test_files_that_are_nearly_the_same_are_found(tmp_path, monkeypatch):
         (tmp_path / f"s{number}" / "gmm.py").write_text("".join(given + own + [f"{number}"]))
     (tmp_path / "none.zip").write_bytes(b"no zip")
     assert copies.alike(students_of(tmp_path)) == [("s0", "s9", "gmm.py")]
-    assert batch.grade(students_of(tmp_path), tmp_path / "out", seed=SEED, only=("3b.3",)) == 0
+    assert batch.grade(students_of(tmp_path), tmp_path / "out", seed=SEED, only=("3b.2",)) == 0
     table = rows_of(tmp_path / "out")
     assert table["s0"]["remarks"].startswith("gmm.py: much like s9")
     monkeypatch.setitem(sys.modules, "copydetect", None)  # not installed
@@ -512,7 +512,7 @@ def test_diff_says_who_gained_and_why(tmp_path, capsys):
         write(tmp_path / "new" / name, "loops")
     write(tmp_path / "new" / "eve", "loops")
     for name in ("old", "new"):
-        assert grade(tmp_path / name, tmp_path / f"{name}-out", "--only", "3b.3,3b.4") == 0
+        assert grade(tmp_path / name, tmp_path / f"{name}-out", "--only", "3b.2,3b.3") == 0
     capsys.readouterr()
     old, new, file = (str(tmp_path / name) for name in ("old-out", "new-out", "changes.csv"))
     assert command_line.main(["diff", old, new, "--csv", file]) == 0
@@ -587,7 +587,7 @@ def test_the_pages_work_from_a_file_in_a_narrow_window(tmp_path, monkeypatch, br
     )
     write(tmp_path / "class" / "a", "loops", ("pca", "data - mean", "data"))
     (tmp_path / "class" / "a much longer name than the others, without a file").mkdir()
-    assert grade(tmp_path / "class", tmp_path / "out", "--only", "3b.3") == 0
+    assert grade(tmp_path / "class", tmp_path / "out", "--only", "3b.2") == 0
 
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
