@@ -22,7 +22,7 @@ GIVEN_NUMBERS = {  # of data/reference.json; the others are results
 
 
 def write(folder):
-    """Write the kit into a folder that is not there yet, or is empty.
+    """Write the kit into a folder that is not there yet, or is empty; others may read it.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ def write(folder):
     for name in visible.FILES:
         shutil.copy(HERE / name, folder / "course")
     visible.write(folder / "course" / "visible.npz")
+    for path in (folder, *folder.rglob("*")):  # copies have the modes of their originals
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def for_students(notebook):
