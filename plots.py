@@ -114,11 +114,13 @@ def rgb_clusters(pixels, centroids, *, title):
     figure, (left, right) = _rgb_axes(title, ("the pixels", "the cluster centres"))
     _scatter_pixels(left, pixels, alpha=0.6)
     right.scatter(
-        *np.transpose(centroids), c=_as_rgb(centroids), s=180, edgecolor="black", depthshade=False
+        *np.transpose(centroids), c=_as_rgb(centroids), s=110, edgecolor="black", depthshade=False
     )
     if len(centroids) <= 32:  # more numbers would hide each other
-        for k, centre in enumerate(centroids):
-            right.text(*centre, f"  {k}", fontsize=9)
+        # Dark neighbours lie close together: numbers to the left and to the right by turns.
+        for place, k in enumerate(np.argsort(np.sum(centroids, axis=1))):
+            side, name = (("left", f"   {k}"), ("right", f"{k}   "))[place % 2]
+            right.text(*centroids[k], name, ha=side, va="center", fontsize=9)
     return figure
 
 
