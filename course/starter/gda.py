@@ -3,8 +3,8 @@
 The model is p(x, y = j) = phi_j N(x; mu_j, Sigma_j), equations (1) to (4), with phi_1 = phi and
 phi_0 = 1 - phi. EM maximises J, equation (6). Your answers to 2(b) to 2(e) are its two steps.
 
-No part of this file is marked. It is for you to see your formulas at work, and the last figure of
-`gda.ipynb` needs it. It takes the densities from your `gmm.py`.
+No part of this file is marked. It is for you to see your formulas at work: `gda.ipynb` checks them,
+and its last figure needs them. They take the densities from your `gmm.py`.
 """
 
 from typing import NamedTuple
