@@ -10,7 +10,9 @@ Whatever the level: own session, clean environment, one BLAS thread, a read-only
 submission without links, and after the last answer everything that was started is killed.
 """
 
+import collections
 import contextlib
+import errno
 import functools
 import io
 import itertools
@@ -51,7 +53,13 @@ PATIENCE = 1.0  # times every limit of time; the tests have less
 POLL = 0.02  # seconds between two looks at memory and time
 MARK = "COURSEWORK_SANDBOX"  # in the environment of all that a child starts
 FIRST_ID, NUM_IDS = 61_184, 4000  # users and groups that no system gives to anybody
-_numbers = itertools.count(os.getpid() * 7)
+_ids = itertools.cycle(secrets.SystemRandom().sample(range(FIRST_ID, FIRST_ID + NUM_IDS), NUM_IDS))
+MODULES = ("kmeans.py", "gmm.py", "pca.py", "ica.py", "cvae.py")
+PREFIX = "submission-"  # of the folders that submissions are unpacked to
+ODD = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)  # names no file can have here
+OURS = (  # what the machine lacks, which is not the zip's fault
+    errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO,
+)  # fmt: skip
 
 
 class Limits(NamedTuple):
@@ -126,31 +134,52 @@ def unpacked(submission):
     Parameters
     ----------
     submission : path
-        A folder or a zip, with the files at its top or one folder down.
+        A folder or a zip. Of its folders the one is taken that has most of the five modules, of
+        several the shallowest; its top, if none has any.
 
     Raises
     ------
     SubmissionError
-        If it is neither, or holds too much.
+        If it is neither, or holds too much, or only zips.
     """
     submission = Path(submission)
-    with tempfile.TemporaryDirectory(prefix="submission-") as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         target = Path(folder, "files")
         target.mkdir()
         if submission.is_dir():
             _copy_folder(submission, target)
-        elif zipfile.is_zipfile(submission):
+        elif _is_zip(submission):
             _unzip(submission, target)
         else:
             raise SubmissionError(f"{submission} is neither a folder nor a zip.")
-        below = {path.parent for path in target.glob("*/*.py")}
-        if len(below) == 1 and not any(target.glob("*.py")):
-            target = below.pop()
-        group = FIRST_ID + next(_numbers) % NUM_IDS if _is_root() else -1
+        files = [path for path in target.rglob("*") if path.is_file()]
+        if files and all(path.suffix.lower() == ".zip" for path in files):
+            raise SubmissionError(f"{submission} holds only zips; unpack it first.")
+        group = _unused_id() if _is_root() else -1
         for path in (Path(folder), *Path(folder).rglob("*")):
             path.chmod(0o750 if path.is_dir() else 0o640)
             os.chown(path, -1, group)
-        yield target
+        yield _with_most_modules(target, files)
+
+
+def _unused_id():
+    """Return an id at random that no process and no unpacked submission has, of other graders too.
+
+    In this process, all ids are drawn before one is drawn again.
+    """
+    used = set()
+    for process in psutil.process_iter(["uids", "gids"]):
+        used.update(*filter(None, process.info.values()))
+    for copy in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            used.add(copy.stat().st_gid)
+    return next(number for number in _ids if number not in used)
+
+
+def _with_most_modules(top, files):
+    modules = collections.Counter({top: 0})
+    modules.update(path.parent for path in files if path.name in MODULES)
+    return min(modules, key=lambda folder: (-modules[folder], len(folder.parts), folder))
 
 
 def _copy_folder(source, target):
@@ -176,28 +205,47 @@ def _passed_over(folder):
     return hidden or folder.is_symlink() or (folder / "pyvenv.cfg").exists()
 
 
+def _is_zip(path):
+    with open(path, "rb") as file:  # so that an error in opening it is no "no"
+        return zipfile.is_zipfile(file)
+
+
 def _unzip(source, target):
     budget = _Budget()
     try:
         with zipfile.ZipFile(source) as archive:
-            for info in archive.infolist():
-                path = (target / info.filename).resolve()
-                link = stat.S_ISLNK(info.external_attr >> 16)
-                if info.is_dir() or link or not path.is_relative_to(target.resolve()):
-                    continue
-                folders = path.relative_to(target.resolve()).parts[:-1]
-                if any(name.startswith((".", "__")) for name in folders):
-                    continue
-                budget.take(0, depth=len(folders))
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(info) as packed, open(path, "wb") as file:
-                    while part := packed.read(1 << 20):  # the size in the header may be a lie
-                        budget.take(len(part), files=0)
-                        file.write(part)
+            members = dict(_members(archive, target.resolve(), budget))
+            folders = {folder for path in members for folder in path.parents}
+            for path in [path for path in members if path not in folders]:
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with archive.open(members[path]) as packed, open(path, "wb") as file:
+                        while part := packed.read(1 << 20):  # the size in the header may be a lie
+                            budget.take(len(part), files=0)
+                            file.write(part)
+                except OSError as error:
+                    if error.errno not in ODD:  # such a name costs this file alone
+                        raise
     except SubmissionError:
         raise
     except Exception as error:  # zlib, lzma and struct have errors of their own
+        if isinstance(error, OSError) and error.errno in OURS:
+            raise
         raise SubmissionError(f"{source} cannot be unpacked: {error}") from error
+
+
+def _members(archive, target, budget):
+    """Yield the path and the entry of each file that is taken from a zip."""
+    for info in archive.infolist():
+        name = info.filename.replace("\\", "/")  # some programs on Windows write it so
+        path = (target / name).resolve()
+        link = stat.S_ISLNK(info.external_attr >> 16)
+        if name.endswith("/") or link or not path.is_relative_to(target):
+            continue
+        folders = path.relative_to(target).parts[:-1]
+        if not any(folder.startswith((".", "__")) for folder in folders):
+            budget.take(0, depth=len(folders))
+            yield path, info
 
 
 class _Budget:
@@ -226,7 +274,7 @@ class Sandbox:
 
     def __init__(self, folder, level):
         self.level, self.mark = level, secrets.token_hex(16)
-        self.uid = FIRST_ID + next(_numbers) % NUM_IDS if level == "user" else None
+        self.uid = _unused_id() if level == "user" else None
         self._scratch = scratch = Path(tempfile.mkdtemp(prefix="scratch-"))
         request_end, self._requests = os.pipe()
         self._answers, answer_end = os.pipe()

@@ -1,9 +1,12 @@
 """The sandbox: hostile submissions earn nothing, harm nothing, and leave nothing running."""
 
+import errno
 import io
+import itertools
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 import zipfile
@@ -196,6 +199,65 @@ def test_what_is_no_submission_is_refused(tmp_path):
     neither = pytest.raises(SubmissionError, match="neither a folder nor a zip")
     with neither, unpacked(tmp_path / "notes.txt"):
         pass
+
+
+def five(folder):
+    return [(f"{folder}{name}", "x = 1") for name in sandbox.MODULES]
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ([*five("hw3/"), ("extra/util.py", ""), ("extra/pca.py", "")], "hw3"),
+        ([*five("a/hw3/"), ("a/setup.py", "")], "a/hw3"),
+        ([*five("hw3\\"), ("hw3\\", "")], "hw3"),
+        ([*five("one/more/"), *five("two/")], "two"),
+        ([*five(""), *five("old/")], ""),
+        ([("src/util.py", ""), ("report.ipynb", "{}")], ""),
+        ([("hw3", ""), *five("hw3/")], "hw3"),  # a file of the folder's name
+        ([("hw3/" + "x" * 300, ""), ("y" * 300 + "/z", ""), *five("hw3/")], "hw3"),
+    ],
+)
+def test_the_folder_with_most_of_the_modules_is_taken(entries, found, tmp_path):
+    with unpacked(zipped(tmp_path / "s.zip", *entries)) as copy:
+        assert copy.parts[copy.parts.index("files") + 1 :] == Path(found).parts
+        modules = {path.name for path in copy.glob("*.py")}
+        assert modules == (set(sandbox.MODULES) if len(entries) > 2 else set())
+
+
+def test_a_zip_of_zips_is_to_be_unpacked_first(tmp_path):
+    one = zipped(tmp_path / "one.zip", ("pca.py", ""))
+    outer = zipped(tmp_path / "outer.zip", ("one.zip", one.read_bytes()))
+    with pytest.raises(SubmissionError, match="only zips; unpack it first"), unpacked(outer):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EIO])
+def test_what_the_machine_lacks_is_not_the_fault_of_the_zip(number, tmp_path, monkeypatch):
+    path = zipped(tmp_path / "s.zip", ("pca.py", ""))
+
+    def fails(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", fails)
+    with pytest.raises(OSError) as caught, unpacked(path):
+        pass
+    assert caught.value.errno == number
+
+
+@pytest.mark.skipif("user" not in available_levels(), reason="needs root")
+def test_no_user_or_group_is_shared_with_a_process_or_another_copy(tmp_path, monkeypatch):
+    folder, first = submission(tmp_path / "s", "return None"), sandbox.FIRST_ID
+    with subprocess.Popen(["sleep", "60"], user=first) as other, unpacked(folder) as copy:
+        taken = [first, copy.stat().st_gid]
+        monkeypatch.setattr(sandbox, "_ids", itertools.cycle([*taken, first + 1]))
+        with unpacked(folder) as another:
+            assert another.stat().st_gid == first + 1
+        monkeypatch.setattr(sandbox, "_ids", itertools.cycle([*taken, first + 1]))
+        with Sandbox(copy, "user") as box:
+            assert box.uid == first + 1
+        assert other.poll() is None  # nobody has killed it
+        other.kill()
 
 
 # What comes back
