@@ -31,8 +31,13 @@ NUM_TRAIN, NUM_TEST, NUM_SAMPLES = 10_000, 500, 400
 NUM_SEEN = 40_000  # images in all epochs: 4 of MNIST, 27 of the stand-in
 
 
+def derived(seed, what):
+    """Return a seed of its own, from which the grader's cannot be told."""
+    return int(unit_rng(seed, what).integers(2**62))
+
+
 def new_model(seed):
-    return Call("cvae", ("model.new",), [seed], SIZES)
+    return Call("cvae", ("model.new",), [derived(seed, "weights")], SIZES)
 
 
 def tensor(array):
@@ -43,13 +48,14 @@ def one_hot(labels):
     return np.eye(CLASSES, dtype=np.float32)[labels]  # (B, C)
 
 
-def digits():
-    """Return training digits, and of held-out ones images in [0, 1], labels and class means."""
-    train, test = load_mnist("train", NUM_TRAIN), load_mnist("test", NUM_TEST)
+def digits(seed):
+    """Return training digits, and of some held-out ones images in [0, 1], labels, class means."""
+    train, test = load_mnist("train", NUM_TRAIN), load_mnist("test")
+    rows = unit_rng(seed, "held out").permutation(len(test.images))[:NUM_TEST]
     x = train.images.reshape(len(train.images), -1) / 255.0  # (N, D)
-    held_out = test.images.reshape(len(test.images), -1) / 255.0
+    held_out, labels = test.images[rows].reshape(len(rows), -1) / 255.0, test.labels[rows]
     means = np.stack([x[train.labels == k].mean(axis=0) for k in range(CLASSES)])  # (C, D)
-    return train, held_out, test.labels, means[test.labels]
+    return train, held_out, labels, means[labels]
 
 
 def cvae_cases(seed):
@@ -76,9 +82,11 @@ def cvae_cases(seed):
 
     mu, logvar = rng.normal(size=(B, LATENT)), np.full((B, LATENT), -2.0)
     many = tensor(np.tile(c, (REPEATS, 1)))
-    draw = functools.partial(drawn_codes, where=1, seed=seed, classes=many, repeats=REPEATS)
+    noise = derived(seed, "noise")
+    draw = functools.partial(drawn_codes, where=1, seed=noise, classes=many, repeats=REPEATS)
     codes = [functools.partial(draw, power=power) for power in (0.5, 1.0)]
-    seeded = Call("cvae", ("model.seeded",), [seed, *map(tensor, (x[0], c, mu, logvar)), REPEATS])
+    known = [*map(tensor, (x[0], c, mu, logvar)), REPEATS]
+    seeded = Call("cvae", ("model.seeded",), [derived(seed, "sampling"), *known])
     yield Case("5c", "forward samples z = mu + exp(logvar / 2) eps", 1.5,
                [new_model(seed), seeded, *(Call("cvae", DECODE, code) for code in codes)],
                functools.partial(judge_sampling, B=B))  # fmt: skip
@@ -90,15 +98,17 @@ def cvae_cases(seed):
                       [tensor(a) for a in (x_hat, x, mu, logvar)],
                       judge=judge_loss)  # fmt: skip
 
-    train, test, test_labels, means = digits()
+    train, test, test_labels, means = digits(seed)
     labels = np.arange(NUM_SAMPLES) % CLASSES
     prior = rng.normal(size=(NUM_SAMPLES, LATENT))
     num_epochs = round(NUM_SEEN / len(train.images))
+    settings = [num_epochs, BATCH_SIZE, LEARNING_RATE, CLASSES]
     fit = Call("cvae", ("model.fit",),
-               [seed, train.images, train.labels, num_epochs, BATCH_SIZE, LEARNING_RATE, CLASSES],
+               [derived(seed, "training"), train.images, train.labels, *settings],
                limits=Limits(120.0, 3 << 30))  # fmt: skip
 
-    codes = functools.partial(drawn_codes, where=2, seed=seed, classes=tensor(one_hot(test_labels)))
+    classes = tensor(one_hot(test_labels))
+    codes = functools.partial(drawn_codes, where=2, seed=derived(seed, "codes"), classes=classes)
     calls = [
         new_model(seed), fit, encode(test, one_hot(test_labels)),
         new_model(seed)._replace(fresh=True),

@@ -1,13 +1,14 @@
 """The other side of the sandbox: import a submission's file, call its functions, send the answers.
 
 Run as ``python -I child.py REQUESTS ANSWERS FOLDER [PROCESSES]``, two file descriptors, the
-submission, and how many processes its user may have. A
-message either way is one line of JSON and the .npy files whose sizes it lists. A call goes:
+submission, and how many processes its user may have. A message either way is one line of JSON and
+the .npy files whose sizes it lists. A call goes:
 
-    request ->    <- ready    go ->    <- answer, with the arguments as the call left them
+    request ->    <- ready    go, arrays ->    <- answer, with the arguments as the call left them
 
-so that the grader can time from "go" to the last byte. A submission shares this process and may
-forge what it sends. That gains nothing: only right numbers earn points, and none are here.
+so that the grader can time from "go" to the last byte, and nothing can be worked out before it.
+A submission shares this process and may forge what it sends. That gains nothing: only right numbers
+earn points, and none are here.
 """
 
 import importlib
@@ -35,9 +36,7 @@ def main(requests, answers, folder):
     sys.meta_path.append(Stubs("IPython", "tqdm", "matplotlib"))
     session = Session()
     while line := requests.readline():
-        request = json.loads(line)
-        arrays = [read_array(requests, size) for size in request["sizes"]]
-        send(answers, *session.answer(request, arrays, requests, answers))
+        send(answers, *session.answer(json.loads(line), requests, answers))
 
 
 class Session:
@@ -45,17 +44,18 @@ class Session:
 
     model = None
 
-    def answer(self, request, arrays, requests, answers):
+    def answer(self, request, requests, answers):
         """Return the JSON header and the arrays that answer a request."""
         blobs = []
         try:
             function = self.find(request["file"], request["functions"])
             if function is None:
                 return {"status": "missing", "what": request["functions"][0]}, blobs
-            arguments = [self.unpack(spec, arrays) for spec in request["arguments"]]
-            options = {key: self.unpack(spec, arrays) for key, spec in request["options"].items()}
             send(answers, {"status": "ready"}, [])
             requests.readline()  # go
+            arrays = [read_array(requests, size) for size in request["sizes"]]
+            arguments = [self.unpack(spec, arrays) for spec in request["arguments"]]
+            options = {key: self.unpack(spec, arrays) for key, spec in request["options"].items()}
             result = function(*arguments, **options)
         except ModuleNotFoundError as error:
             if error.name == request["file"]:
@@ -123,11 +123,16 @@ class Session:
         codes = codes._make((mu, logvar)) if hasattr(codes, "_make") else (mu, logvar)
         self.model.__dict__["recognition_model"] = lambda *args, **kwargs: codes  # before a layer
         try:
-            outputs = []
-            for number in range(repeats):
-                torch.manual_seed(seed + number)
-                outputs.append([part.detach().flatten(1) for part in self.model(x, c)])
+            for training in (False, True):  # some sample only while they are trained
+                outputs = []
+                self.model.train(training)
+                for number in range(repeats):
+                    torch.manual_seed(seed + number)
+                    outputs.append([part.detach().flatten(1) for part in self.model(x, c)])
+                if not torch.equal(outputs[0][0], outputs[1][0]):
+                    break
         finally:
+            self.model.eval()
             del self.model.__dict__["recognition_model"]
         x_hat, mu, logvar = zip(*outputs, strict=True)
         return torch.cat(x_hat), mu[0], logvar[0]

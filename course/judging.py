@@ -66,10 +66,15 @@ class Case(NamedTuple):
     calls: list  # of Call
     judge: Callable  # (results, right answer) -> Verdict
     right: Callable | None = None  # textbook module by name -> right answer; none in a kit
-    speed: bool = False  # timed against the textbook
+    again: Callable | None = None  # timed against the textbook: see `another_clustering`
     untouched: bool = False  # whether the arguments must come back as they were
     num_components: int | None = None  # how many are judged, in 3b; all if None
     key: str = ""  # "1a.3" is the third case of 1(a)
+
+    @property
+    def speed(self):
+        """Whether the call is timed."""
+        return self.again is not None
 
 
 class Baseline(NamedTuple):
@@ -193,6 +198,45 @@ def judge_components(results, right, num_components=None):
     signs = np.where(np.sum(ours * U, axis=0) < 0, -1.0, 1.0)  # (K,)
     verdict = same(ours * signs, U, 1e-3)
     return verdict._replace(detail=f"U: {verdict.detail}") if verdict.code else verdict
+
+
+# Problems of the same kind, for a call that is timed more than once
+
+
+def another_clustering(arguments, rng):
+    """Return the same points and start, shifted, stretched and shuffled, and how to map back.
+
+    No answer to one such problem can be told from having seen another, short of solving it.
+    """
+    points, start = arguments
+    scale, shift = rng.uniform(0.5, 2), 3 * rng.normal(size=points.shape[1])  # (d,)
+    order = rng.permutation(len(start))
+
+    def back(answer):
+        array = as_array(answer)
+        if array is None or array.shape != start.shape:
+            return answer
+        return ((array - shift) / scale)[np.argsort(order)]
+
+    return [rng.permutation(points) * scale + shift, start[order] * scale + shift], back
+
+
+def another_mixture(arguments, rng):
+    """Do the same with points and a mixture to start from."""
+    points, pi, *rest = arguments
+    scale, shift = rng.uniform(0.5, 2), 3 * rng.normal(size=points.shape[1])  # (d,)
+    order = rng.permutation(len(pi))
+    mu, sigma = (part[order] for part in rest)
+
+    def back(answer):
+        parts = [as_array(part) for part in answer] if isinstance(answer, tuple) else []
+        if [getattr(part, "shape", None) for part in parts] != [pi.shape, mu.shape, sigma.shape]:
+            return answer
+        state = parts[0], (parts[1] - shift) / scale, parts[2] / scale**2
+        return tuple(part[np.argsort(order)] for part in state)
+
+    asked = [rng.permutation(points) * scale + shift, pi[order]]
+    return [*asked, mu * scale + shift, sigma * scale**2], back
 
 
 # Making cases

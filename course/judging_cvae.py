@@ -41,8 +41,10 @@ def drawn_codes(results, where, seed, classes, repeats=1, power=0.5):
     power : float
         The deviation is this power of the variance; 0.5 is right.
     """
-    mu, logvar = (flat(part).astype(np.float64) for part in results[where][-2:])
-    deviation = np.exp(np.minimum(logvar, 80)) ** power
+    mu, logvar = (flat(part) for part in results[where][-2:])
+    if not mu.shape == logvar.shape == (len(mu), LATENT) or mu.dtype.kind != "f":
+        raise ValueError(f"mu and logvar must be floats (B, {LATENT})")
+    deviation = np.exp(np.minimum(logvar.astype(np.float64), 80)) ** power
     z = np.random.default_rng(seed).normal(mu, deviation, size=(repeats, *mu.shape))
     return [("tensor", z.reshape(-1, z.shape[-1]).astype(np.float32)), classes]
 
@@ -84,13 +86,13 @@ def judge_codes(pair, B):
 
 
 def judge_recognition(results, right, B):
-    _, first, other_label, other_images = results
     verdict = first_wrong(*(judge_codes(pair, B) for pair in results[1:]))
     if verdict.code:
         return verdict
-    if np.allclose(first[0], other_images[0], atol=1e-7):
+    first, other_label, other_images = (flat(mu) for mu, _ in results[1:])
+    if np.allclose(first, other_images, atol=1e-7):
         return Verdict(53, "mu does not change with the images.")
-    if np.allclose(first[0], other_label[0], atol=1e-7):
+    if np.allclose(first, other_label, atol=1e-7):
         return Verdict(53, "mu does not change with the label.", "encoder-without-label")
     return Verdict(0)
 

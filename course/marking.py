@@ -4,6 +4,7 @@ The order is the point: all calls of a file are made and their process is killed
 right answer is worked out, so no code of the submission runs while there is one to be found.
 """
 
+import contextlib
 import functools
 import math
 import threading
@@ -156,10 +157,19 @@ def _judge(case, replies):
     right = answers().right(case)
     verdict = _judge_arguments(case, replies[-1]) if case.untouched else Verdict(0)
     if verdict.code == 0:
-        verdict = case.judge(results, right)
+        verdict = _compared(case, results, right)
     if can_recognise(case) and verdict.mistake is None:
-        verdict = _with_mistake(case, verdict, results, right)
+        with contextlib.suppress(Exception):  # a strange answer has no name
+            verdict = _with_mistake(case, verdict, results, right)
     return Mark(case, verdict, case.points if verdict.code == 0 else 0.0)
+
+
+def _compared(case, results, right):
+    """Return the verdict; an answer so strange that it cannot be judged is wrong."""
+    try:
+        return case.judge(results, right)
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        return Verdict(52, f"the answer cannot be compared with the right one: {error}")
 
 
 def _with_mistake(case, verdict, results, right):
@@ -194,26 +204,27 @@ def _judge_arguments(case, reply):
 def _time(folder, case, level):
     """Time the submission and the baseline in turn; the best ratio counts if all answers are right.
 
-    Each pair has the points in another order, so that nothing can be remembered.
+    Each pair asks another problem of the same kind, so that no answer can be remembered, and what
+    the submission started stands still while the baseline runs.
     """
     call, best, results = case.calls[0], math.inf, []
-    points, *others = call.arguments
-    rng = np.random.default_rng()  # unknown to the submission; no answer depends on it
+    rng = np.random.default_rng()  # unknown to the submission; no mark depends on it
     base = answers().baseline(case)
     with Sandbox(base.folder, level) as usual, Sandbox(folder, level) as own:
         theirs = _timed(usual, base.call)  # the first call is slower
         limits = Limits(max(2.0, NO_SPEED * base.factor * theirs))
         for _ in range(MAX_PAIRS):
-            arguments = [rng.permutation(points), *others]
+            arguments, back = case.again(call.arguments, rng)
             reply = own.call(call.file, call.functions, arguments, call.options, limits)
             if reply.status != "answer":
                 break
-            results.append(reply.result)
-            best = min(best, reply.seconds / (base.factor * _timed(usual, base.call)))
+            results.append(back(reply.result))
+            with own.paused():
+                best = min(best, reply.seconds / (base.factor * _timed(usual, base.call)))
             if best <= FULL_SPEED:
                 break
     for result in results:
-        verdict = case.judge([result], answers().right(case))
+        verdict = _compared(case, [result], answers().right(case))
         if verdict.code:
             return Mark(case, verdict, 0.0, best)
     if reply.status == "time" and best == math.inf:

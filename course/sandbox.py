@@ -356,6 +356,22 @@ class Sandbox:
         if self.uid:
             _remove_files_of(self.uid)
 
+    @contextlib.contextmanager
+    def paused(self):
+        """Stop the process and all that it started for a while, so that they use no processor."""
+        stopped = set()
+        while processes := {*self._family(), *self._strays()} - stopped:
+            for process in processes:
+                with contextlib.suppress(psutil.Error):
+                    process.suspend()
+            stopped |= processes
+        try:
+            yield
+        finally:
+            for process in stopped:
+                with contextlib.suppress(psutil.Error):
+                    process.resume()
+
     def _family(self):
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self._process.pid)
@@ -400,12 +416,12 @@ class Sandbox:
         line = json.dumps({**request, "sizes": [len(file) for file in files]})
         try:
             self._watch = _Watch(self, limits._replace(seconds=IMPORT_SECONDS))
-            self._write(line.encode() + b"\n" + b"".join(files))
+            self._write(line.encode() + b"\n")
             header, values = self._read()
             if header["status"] == "ready":
                 self._watch = _Watch(self, limits)
                 start = time.perf_counter()
-                self._write(b"go\n")
+                self._write(b"go\n" + b"".join(files))
                 header, values = self._read()
                 seconds = time.perf_counter() - start
                 if header["status"] == "answer":
@@ -589,8 +605,10 @@ def _array(content):
     data = content[file.tell() :]
     if dtype.kind not in "buifc" or len(data) != dtype.itemsize * int(np.prod(shape, dtype=object)):
         raise ValueError("not an array of numbers")
-    array = np.frombuffer(data, dtype)
-    return array.reshape(shape, order="F" if fortran else "C")
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    widest = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}.get(dtype.kind, dtype)
+    with np.errstate(over="ignore"):  # what a long double holds beyond float64 becomes infinity
+        return array.astype(min(dtype.newbyteorder("="), widest, key=lambda kind: kind.itemsize))
 
 
 def _unpacked(spec, arrays, depth=0):

@@ -1,7 +1,10 @@
 """The grader as a classifier: correct styles lose nothing, known mistakes are caught and named."""
 
 import collections
+import contextlib
+import itertools
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +15,10 @@ from course import cases, marking, mistakes, report
 from course.judging import CODES, MANUAL, POINTS, Baseline, Verdict, same
 from course.marking import answers, mark, told
 from course.recognise import recognise
+from course.sandbox import Odd, Sandbox, unpacked
 from tests.submissions.__main__ import STYLES, keys_of, style, styles_table
-from tests.submissions.mistakes import MISTAKES, write
+from tests.submissions.mistakes import HERE, MISTAKES, write
+from textbook import gmm, kmeans
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 1
@@ -390,6 +395,7 @@ def test_a_triple_loop_gets_no_points_for_speed(tmp_path):
 
 def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
     case = next(case for case in answers().cases(SEED) if case.speed)
+    case = case._replace(again=lambda arguments, rng: (arguments, lambda answer: answer))
     replies, seen = {"own": 1.0, "textbook": 1.0, "wrong": ()}, []
     wrong = 0 * answers().right(case)
 
@@ -404,6 +410,9 @@ def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
 
         def __exit__(self, *exception):
             pass
+
+        def paused(self):
+            return contextlib.nullcontext()
 
         def call(self, *arguments):
             answer = answers().right(case)
@@ -428,9 +437,81 @@ def test_points_for_speed_fall_with_the_ratio(monkeypatch, tmp_path):
         seen.clear()
         replies["wrong"] = wrong_runs
         assert marking._time("own", case, "process").score == 0
-    assert len(seen) == marking.MAX_PAIRS  # each time the same points, in another order
-    assert len({points.tobytes() for points in seen}) == len(seen)
-    assert len({np.sort(points, axis=0).tobytes() for points in seen}) == 1
+    assert len(seen) == marking.MAX_PAIRS
+
+
+@pytest.mark.parametrize(("part", "book"), [("1a", kmeans), ("1d", gmm)])
+def test_each_timed_run_is_another_problem_with_the_same_answer(part, book):
+    case = next(case for case in answers().cases(SEED) if case.part == part and case.speed)
+    start = [argument[:2000] if number == 0 else argument
+             for number, argument in enumerate(case.calls[0].arguments)]  # fmt: skip
+    train = getattr(book, case.calls[0].functions[0])
+    right, seen = train(*start, num_iterations=5), []
+    for seed in range(3):
+        asked, back = case.again(start, np.random.default_rng(seed))
+        assert case.judge([back(train(*asked, num_iterations=5))], right).code == 0
+        seen.append(asked)
+        for odd in (None, (), (1.0, 2.0, 3.0), np.zeros(3), Odd("str")):
+            assert back(odd) is odd
+    for one, other in itertools.pairwise(seen):
+        assert not np.isin(one[0], other[0]).any()
+
+
+STRANGE = {
+    "kmeans": "def train_kmeans(data, start, **rest):\n"
+    "    return np.full(start.shape, np.longdouble('1e4000'))\n",
+    "gmm": "def train_gmm(*rest, **options):\n    return ()\n",
+    "pca": "def train_PCA(data):\n    return np.zeros(0), np.zeros((2, 2, 2), '>f4')\n",
+}
+
+
+@pytest.mark.parametrize("file", STRANGE)
+def test_an_answer_too_strange_to_be_judged_earns_nothing(file, tmp_path):
+    (tmp_path / f"{file}.py").write_text(f"import numpy as np\n\n{STRANGE[file]}")
+    keys = [case.key for case in answers().cases(SEED)
+            if case.calls[0].file == file and "compress" not in case.name]  # fmt: skip
+    marks = mark(tmp_path, SEED, "process", keys)
+    assert {m.score for m in marks} == {0} and not {m.verdict.code for m in marks} & {0, 3}
+
+
+CHEATS = {  # in front of a slow solution: neither makes it fast
+    "remembers": "seen = {}\nslow = train_kmeans\ndef train_kmeans(data, start, **rest):\n"
+    "    if start.tobytes() not in seen:\n"
+    "        seen[start.tobytes()] = slow(data, start, **rest)\n    return seen[start.tobytes()]\n",
+    "looks ahead": "import sys\nslow = train_kmeans\ndel train_kmeans\n"
+    "def __getattr__(name):\n    if name != 'train_kmeans':\n        raise AttributeError(name)\n"
+    "    frame = sys._getframe(1)\n    while frame and 'arrays' not in frame.f_locals:\n"
+    "        frame = frame.f_back\n    if frame is None:\n        return slow\n"
+    "    answer = slow(*frame.f_locals['arrays'], num_iterations=40)\n"
+    "    return lambda *arguments, **options: answer\n",
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_work_is_timed_whenever_it_is_done(cheat, tmp_path):
+    slow = "once = train_kmeans\ndef train_kmeans(*arguments, **options):\n"
+    slow += "    return [once(*arguments, **options) for _ in range(8)][-1]\n"
+    text = (HERE / "loops" / "kmeans.py").read_text()
+    (tmp_path / "kmeans.py").write_text(f"{text}\n\n{slow}{CHEATS[cheat]}")
+    (mark_,) = mark(tmp_path, SEED, "process", (speed_key("1a"),))
+    assert mark_.verdict.code == 60 and mark_.score < mark_.case.points, mark_
+
+
+def test_what_a_submission_started_stands_still_meanwhile(tmp_path):
+    (tmp_path / "kmeans.py").write_text(
+        "import os\ndef run():\n    if os.fork() == 0:\n        while True:\n            pass\n"
+        "    return 1.0\n"
+    )
+    with unpacked(tmp_path) as folder, Sandbox(folder, "process") as own:
+        assert own.call("kmeans", ["run"], []).status == "answer"
+        with own.paused():
+            processes = own._family()
+            before = [sum(process.cpu_times()[:2]) for process in processes]
+            time.sleep(0.5)
+            assert [sum(process.cpu_times()[:2]) for process in processes] == before
+        time.sleep(0.5)
+        after = [sum(process.cpu_times()[:2]) for process in processes]
+        assert sum(after) > sum(before) + 0.1
 
 
 # Reports
