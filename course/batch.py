@@ -74,8 +74,9 @@ def write_one(out, student, record, *, model=None, run_notebooks=False):
         with sandbox.unpacked(student.path) as folder:
             failed = handed_in.run(folder, sandbox.available_levels()[0]) if run_notebooks else []
             pieces = handed_in.pieces(folder, failed)
-    except sandbox.SubmissionError:
+    except sandbox.SubmissionError as error:
         pieces = {}
+        record["extra_data"]["refused"] = str(error)
     folder = Path(out) / student.folder
     folder.mkdir(parents=True, exist_ok=True)
     text = student_page.page(student, record, pieces, model or {})
@@ -89,13 +90,11 @@ def finished(out, student, *, seed, only):
     It counts if it is of the files as they are now, of this grader, seed and choice of cases, and
     the grader did not fail on any of them.
     """
-    try:
-        text = (Path(out) / student.folder / "results.json").read_text(encoding="utf-8")
-        record = json.loads(text)
-        extra = record["extra_data"]
-        key = extra["submission"], extra["grader"], extra["seed"], extra["only"]
-    except (OSError, ValueError, KeyError):
+    record = report.read_record(Path(out) / student.folder / "results.json")
+    if record is None:
         return None
+    extra = record["extra_data"]
+    key = extra["submission"], extra["grader"], extra["seed"], extra.get("only")
     wanted = report.fingerprint(student.path), report.grader_version(), seed, list(only)
     return record if key == wanted and not faults(record) else None
 
@@ -127,6 +126,8 @@ def grade(students, out, *, seed=1, jobs=2, only=tuple(POINTS), run_notebooks=Fa
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    if sandbox.available_levels()[0] == "user":
+        out.chmod(0o700)  # no submission reads what others got, and were asked
     model = student_page.model_figures(out)
     inside = jobs if len(students) == 1 else 1
 

@@ -3,14 +3,14 @@
 import argparse
 import csv
 import io
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from course.judging import CODES
 from course.overview import harmless
-from course.report import by_part, number_of, write_whole
+from course.report import by_part, number_of, read_record, write_whole
 
+FILE = "results.json"
 HEAD = ("name", "part", "old", "new", "change", "why")
 
 
@@ -41,25 +41,31 @@ def changes(old, new):
     -------
     list of Change
     """
-    folders = {path.parent.name for out in (old, new) for path in Path(out).glob("*/results.json")}
+    folders = {path.parent.name for out in (old, new) for path in results_in(out)}
     return [
         change
         for folder in sorted(folders)
-        for change in _changes(folder, *(_record(out, folder) for out in (old, new)))
+        for change in _changes(folder, *(Path(out, folder, FILE) for out in (old, new)))
     ]
 
 
-def _record(out, folder):
-    path = Path(out) / folder / "results.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def results_in(out):
+    """Return the files of results in a folder."""
+    return sorted(Path(out).glob(f"*/{FILE}"))
 
 
-def _changes(folder, old, new):
-    """Yield what became of one submission."""
-    name = (new or old)["extra_data"].get("student", {"name": folder})["name"]
+def _changes(folder, *paths):
+    """Yield what became of one submission, by its old and its new results."""
+    old, new = map(read_record, paths)
+    known = new or old
+    name = known["extra_data"].get("student", {"name": folder})["name"] if known else folder
+    why = [
+        f"the {which} {FILE} cannot be read" if path.exists() else f"not in the {which} grading"
+        for which, path, record in zip(("old", "new"), paths, (old, new), strict=True)
+        if record is None
+    ]
     if old is None or new is None:
-        why = "only in the old grading" if new is None else "only in the new grading"
-        yield Change(name, "all", old and old["score"], new and new["score"], (why,))
+        yield Change(name, "all", old and old["score"], new and new["score"], tuple(why))
         return
     other = old["extra_data"]["submission"] != new["extra_data"]["submission"]
     files = ["other files were handed in"] if other else []
@@ -108,6 +114,15 @@ def table(found):
     return file.getvalue()
 
 
+def made(out):
+    """Return how the results in a folder came about: their seeds, graders and isolation."""
+    extras = [record["extra_data"] for record in map(read_record, results_in(out)) if record]
+    return {
+        key: ", ".join(sorted({str(extra[key]) for extra in extras}))
+        for key in ("seed", "grader", "isolation")
+    }
+
+
 def main(arguments):
     """Run `python -m course diff`; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m course diff", description=__doc__)
@@ -116,12 +131,17 @@ def main(arguments):
     parser.add_argument("--csv", metavar="FILE", help="also write the changes to a table")
     options = parser.parse_args(arguments)
     for out in (options.old, options.new):
-        if not any(Path(out).glob("*/results.json")):
+        if not results_in(out):
             parser.error(f"{out} has no results: name a folder that grade wrote")
+    old, new = made(options.old), made(options.new)
+    for which, how in (("old", old), ("new", new)):
+        print(f"{which}: {'; '.join(f'{key} {value}' for key, value in how.items())}")
+    if old["seed"] != new["seed"]:
+        print("Warning: the seeds differ, so the cases do, too.")
     found = changes(options.old, options.new)
     for change in found:
-        old, new = ("-" if x is None else f"{x:.2f}" for x in (change.old, change.new))
-        print(f"{change.name}  {change.part}  {old} -> {new} ({change.gain:+.2f})")
+        before, after = ("-" if x is None else f"{x:.2f}" for x in (change.old, change.new))
+        print(f"{change.name}  {change.part}  {before} -> {after} ({change.gain:+.2f})")
         print("".join(f"    {reason}\n" for reason in change.why), end="")
     who = [{c.name for c in found if sign * c.gain > 0} for sign in (1, -1)]
     print(f"{len(who[0])} gained, {len(who[1])} lost.")

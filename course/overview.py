@@ -8,8 +8,9 @@ import collections
 import csv
 import hashlib
 import io
-import json
 import os
+import re
+import statistics
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from urllib.parse import quote
 
 from course.judging import CODES, POINTS
 from course.mistakes import SAYS
-from course.report import by_part, number_of, write_whole
+from course.report import by_part, number_of, read_record, write_whole
+from course.roster import printable
 from course.student_page import POLICY, html
 
 NUM_SLOWEST = 10
@@ -41,6 +43,7 @@ class Row(NamedTuple):
     suspicious: tuple = ()  # what to look at
     notes: tuple = ()
     files: str = ""  # SHA-256
+    refused: bool = False  # it could not be unpacked
 
     @property
     def remarks(self):
@@ -65,7 +68,7 @@ def write(out, students, failures, *, seed, alike=()):
     """
     out = Path(out)
     rows = {
-        path.parent.name: row_of(path.parent.name, json.loads(path.read_bytes()), seed)
+        path.parent.name: row_of(path.parent.name, read_record(path), seed)
         for path in out.glob("*/results.json")
     }
     for student in students:
@@ -78,7 +81,9 @@ def write(out, students, failures, *, seed, alike=()):
 
 
 def row_of(folder, record, seed):
-    """Return the line of one record."""
+    """Return the line of one record, or of None, a file that cannot be read."""
+    if record is None:
+        return Row(folder, printable(folder), broken=("results.json cannot be read",))
     extra = record["extra_data"]
     student = extra.get("student", {"name": folder, "id": "", "late": False})
     parts, mistakes, ended, absent = {}, [], {}, {}
@@ -88,7 +93,8 @@ def row_of(folder, record, seed):
     for test in record["tests"]:
         part, code = test["extra_data"]["part"], test["extra_data"]["code"]
         if code in NOT_THERE:
-            absent[test["output"].splitlines()[3].rstrip(".")] = None
+            said, _, _ = test["output"].partition("\nTo repeat it: ")
+            absent[said.splitlines()[-1].rstrip(".")] = None
         elif code in HOSTILE | {3, 70}:
             ended[part, code] = f"{number_of(part)}: {CODES[code]}"
     notes = ["late"] * student["late"] + [f"seed {extra['seed']}"] * (extra["seed"] != seed)
@@ -98,7 +104,7 @@ def row_of(folder, record, seed):
         record.get("execution_time", 0.0), extra["isolation"], tuple(mistakes),
         (*absent, *(said for (_, code), said in ended.items() if code not in HOSTILE)),
         tuple(said for (_, code), said in ended.items() if code in HOSTILE),
-        tuple(notes), extra["submission"],
+        tuple(notes), extra["submission"], "refused" in extra,
     )  # fmt: skip
 
 
@@ -144,8 +150,10 @@ def table(rows):
 
 
 def harmless(cell):
-    """Keep a spreadsheet from taking a text for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """Keep a spreadsheet from taking a text for a formula; to some, a semicolon ends a cell."""
+    if re.fullmatch(r"[+-]?\d+(\.\d+)?", cell):
+        return cell
+    return re.sub(r"(^|;\s*)(?=[=+\-@\t\r])", r"\1'", cell)
 
 
 # The page
@@ -165,10 +173,12 @@ for (const button of document.querySelectorAll("th button")) button.onclick = ()
 
 def page(rows):
     """Return `index.html`."""
-    graded = [row for row in rows if row.total is not None]
+    graded = [row for row in rows if row.total is not None and not row.refused]
+    refused = sum(row.refused for row in rows)
+    apart = f", {refused} could not be unpacked and are in no figure" if refused else ""
     sections = [
-        f"<p>{len(graded)} of {len(rows)} submissions are graded. <a href=grades.csv>grades.csv</a>"
-        " has the table for a spreadsheet.</p>",
+        f"<p>{len(graded)} of {len(rows)} submissions are graded{apart}. "
+        "<a href=grades.csv>grades.csv</a> has the table for a spreadsheet.</p>",
         _histogram(graded),
         _by_part(graded),
         _mistakes(graded),
@@ -211,7 +221,7 @@ def _histogram(rows):
             bars.append(f'<text x="{middle}" y="{135 - height:.1f}">{counts[number]}</text>')
     bars.append(f'<text x="{step * num_bars}" y="156">{possible:g}</text>')
     mean = sum(row.total for row in rows) / len(rows)
-    middle = sorted(row.total for row in rows)[len(rows) // 2]
+    middle = statistics.median(row.total for row in rows)
     said = f"Totals: mean {mean:.2f}, median {middle:.2f} of {possible:g} points."
     wide = step * num_bars + 40
     return (

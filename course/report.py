@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import os
 import tempfile
 from modulefinder import ModuleFinder
@@ -160,6 +161,17 @@ def _sync(folder):
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_record(path):
+    """Return the record in a `results.json`, or None if none is there that can be read."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        _ = record["score"], by_part(record)
+        _ = [record["extra_data"][key] for key in ("seed", "isolation", "submission", "grader")]
+    except (OSError, ValueError, KeyError, TypeError):  # half a file, or something else
+        return None
+    return record
 
 
 def by_part(record):

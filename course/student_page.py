@@ -18,6 +18,7 @@ WRITEUP = ROOT / "writeup"
 MODEL = "model"  # the folder in OUT that has the model answer's figures
 STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 # Whatever a student's text might smuggle in: the page runs nothing and asks for nothing.
+TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: file: 'self'"
 
 
@@ -61,14 +62,15 @@ def page(student, record, pieces, model):
 
 
 def html(title, body, policy=POLICY):
-    """Return a whole page."""
-    return (
+    """Return a whole page, without the characters that turn the direction of a text."""
+    page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{STYLE}</style>"
         f"<h1>{escape(title)}</h1>{body}</html>\n"
     )
+    return TURNS.sub("", page)
 
 
 def _table(marks):

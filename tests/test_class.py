@@ -478,6 +478,70 @@ def test_the_class_page_counts(tmp_path):
     assert "Totals: mean 9.32, median 10.00 of 10 points." in text
     assert re.findall(r'<text x="[\d.]+" y="(?!156)[^"]+">(\d+)</text>', text) == ["1", "3", "37"]
     assert "9.32 of 10" in text and "<td class=n>37</td><td class=n>1</td>" in text
+    text = overview.page([row(0, score=4.0), row(1, score=7.0), row(2, score=0.0, refused=True)])
+    assert "2 of 3 submissions are graded, 1 could not be unpacked" in text
+    assert "mean 5.50, median 5.50" in text  # of an even number, between the two in the middle
+
+
+def test_what_is_not_written_yet_is_named_by_its_own_words(tmp_path):
+    write(tmp_path / "a\nb", "loops")  # the command that repeats a case has two lines
+    (tmp_path / "a\nb" / "pca.py").write_text(
+        "def pca(*arguments):\n    raise NotImplementedError('TODO: 3(b)')\n"
+    )
+    (tmp_path / "torn.zip").write_bytes(b"PK, and no more")
+    assert grade(tmp_path, tmp_path / "out", "--only", "3b.2") == 0
+    table = rows_of(tmp_path / "out")
+    assert table["a?b"]["remarks"] == "NotImplementedError: TODO: 3(b)"
+    assert table["torn"]["remarks"].endswith("torn.zip is neither a folder nor a zip")
+    assert "1 could not be unpacked" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("content", ["", '{"score": 1', "[]", "3", '{"score": 1, "tests": []}'])
+def test_a_broken_result_is_listed_and_made_again(content, six, tmp_path, capsys):
+    out, other = tmp_path / "out", tmp_path / "other"
+    for folder in (out, other):
+        (folder / "s0").mkdir(parents=True)
+        (folder / "s0" / "results.json").write_text(content)
+    (other / "s9").mkdir()
+    (other / "s9" / "results.json").write_text(content)
+    students = students_of(six)[:1]
+    assert batch.finished(out, students[0], seed=SEED, only=("3b.2",)) is None
+    assert batch.grade(students, other, only=("3b.2",), seed=SEED) == 0
+    table = rows_of(other)
+    assert table["s0"]["total"] == "0.70"
+    assert table["s9"]["remarks"] == "results.json cannot be read"
+    assert command_line.main(["diff", str(out), str(other)]) == 0
+    said = capsys.readouterr().out
+    assert "s0  all  - -> 0.70 (+0.00)\n    the old results.json cannot be read\n" in said
+    assert "    not in the old grading\n    the new results.json cannot be read\n" in said
+
+
+def test_who_grades_as_another_user_closes_the_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch.sandbox, "available_levels", lambda: ("user", "process"))
+    (tmp_path / "out").mkdir(mode=0o755)
+    assert batch.grade([], tmp_path / "out", seed=SEED) == 0
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+
+
+def test_no_text_of_a_student_turns_a_page():
+    turns = "".join(map(chr, (0x202A, 0x202E, 0x2066, 0x2069, 0x200F, 0x61C)))
+    text = student_page.html(f"a{turns}b", f"<p>c{turns}d</p>")
+    assert "<p>cd</p>" in text and "<title>ab</title>" in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1", "'=1"),
+        ("late; =1;+1", "late; '=1;'+1"),
+        ("-1", "-1"),
+        ("+2.5", "+2.5"),
+        ("-1+1", "'-1+1"),
+        ("a-1; b=2", "a-1; b=2"),
+    ],
+)
+def test_cells_that_look_like_formulas_are_texts(cell, written):
+    assert overview.harmless(cell) == written
 
 
 def test_files_that_are_nearly_the_same_are_found(tmp_path, monkeypatch):
@@ -524,7 +588,15 @@ def test_diff_says_who_gained_and_why(tmp_path, capsys):
     with open(file, newline="", encoding="utf-8") as table:
         ada, eve = csv.DictReader(table)
     assert (ada["name"], ada["part"], ada["change"]) == ("'=ada", "3(b)", "1.40")
-    assert eve["why"] == "only in the new grading"
+    assert eve["why"] == "not in the old grading"
+    how = f"seed {SEED}; grader {report.grader_version()}; isolation "
+    assert said.startswith(f"old: {how}") and f"\nnew: {how}" in said and "Warning" not in said
+    record = json.loads((tmp_path / "new-out" / "bob" / "results.json").read_text())
+    record["extra_data"]["seed"] = 7
+    (tmp_path / "new-out" / "bob" / "results.json").write_text(json.dumps(record))
+    assert command_line.main(["diff", old, new]) == 0
+    said = capsys.readouterr().out
+    assert f"new: seed {SEED}, 7;" in said and "Warning: the seeds differ" in said
     assert diff.changes(tmp_path / "new-out", tmp_path / "new-out") == []
     with pytest.raises(SystemExit) as stop:
         command_line.main(["diff", old, str(tmp_path / "old")])
