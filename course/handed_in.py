@@ -6,8 +6,10 @@ and pictures that are PNG files are taken, up to a size.
 
 import base64
 import io
+import itertools
 import re
 import shutil
+import time
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +23,13 @@ from data import loaders
 PART = re.compile(r"\b([1-5])(?:\s*\(([a-f])\)|\.?([a-f])\b)")  # 1(b), 1 (b), 1b or 1.b
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a terminal
 ELSEWHERE = ""
-MAX_NOTEBOOK = 20 << 20  # bytes of a file
+MAX_READ = 30 << 20  # bytes of all notebooks of a submission
+MAX_PIECES = 2000  # of a submission
 MAX_TEXT = 5000  # characters of one output
 MAX_PICTURE, MAX_PIXELS = 3 << 20, 20_000_000  # bytes and pixels of one picture
 MAX_SHOWN = 12 << 20  # bytes of all that is shown of a submission
 RUNNING = Limits(seconds=1800.0, memory=4 << 30)  # of one notebook
+MAX_RUN, MAX_RUNNING = 10, 3600.0  # notebooks of a submission that are run, and seconds of all
 
 
 class Piece(NamedTuple):
@@ -50,17 +54,23 @@ def pieces(folder, first=()):
     dict
         By part, as "1b"; what stands under no such heading is in ``ELSEWHERE``.
     """
-    found, room = {ELSEWHERE: list(first)} if first else {}, MAX_SHOWN
+    found = {ELSEWHERE: list(first)} if first else {}
+    unread, room, left = MAX_READ, MAX_SHOWN, MAX_PIECES
     for path in sorted(Path(folder).rglob("*.ipynb")):
+        unread -= path.stat().st_size
+        if unread < 0:
+            said = f"{path.name} and what follows, as all notebooks have over {MAX_READ >> 20} MiB"
+            found.setdefault(ELSEWHERE, []).append(Piece("left out", said))
+            return found
         try:
-            inside = list(_read(path))
+            inside = list(itertools.islice(_read(path), left + 1))
         except Exception as error:  # JSON, nbformat and a hostile author have errors of their own
             said = f"{path.name} cannot be read: {type(error).__name__}"
             inside = [(ELSEWHERE, Piece("left out", said))]
         for part, piece in inside:
-            room -= len(piece.content)
-            if room < 0:
-                said = "More stands in the notebooks than is shown here."
+            room, left = room - len(piece.content), left - 1
+            if room < 0 or left < 0:
+                said = f"the rest, over {MAX_PIECES} pieces or {MAX_SHOWN >> 20} MiB"
                 found.setdefault(ELSEWHERE, []).append(Piece("left out", said))
                 return found
             found.setdefault(part, []).append(piece)
@@ -82,7 +92,8 @@ def run(folder, level):
     Returns
     -------
     list of Piece
-        One for each notebook that could not be run; it stays as it was handed in.
+        One for each notebook that could not be run, and one for those beyond ``MAX_RUN`` and
+        ``MAX_RUNNING``; they stay as they were handed in.
     """
     from course import kit
 
@@ -97,9 +108,20 @@ def run(folder, level):
             _copy(path, folder / "data" / Path(file).parent / path.name)
     failed = []
     with unpacked(folder) as ready:  # once more, for the rights of what was copied
-        for name in notebooks:
+        seconds = MAX_RUNNING
+        for number, name in enumerate(notebooks):
+            if number == MAX_RUN or seconds <= 0:
+                said = (
+                    f"a run of {len(notebooks) - number} notebooks, as at most {MAX_RUN} are run, "
+                    f"and for {MAX_RUNNING / 60:g} minutes in all"
+                )
+                failed.append(Piece("left out", said))
+                break
+            limits = RUNNING._replace(seconds=min(RUNNING.seconds, seconds))
+            start = time.monotonic()
             with Sandbox(ready, level) as sandbox:
-                reply = sandbox.call("in_kernel", ("run",), [str(name)], limits=RUNNING)
+                reply = sandbox.call("in_kernel", ("run",), [str(name)], limits=limits)
+            seconds -= time.monotonic() - start
             if isinstance(reply.result, np.ndarray):
                 (folder / name).write_bytes(reply.result.tobytes())
             else:
@@ -119,9 +141,6 @@ def _read(path):
     """Yield (part, piece) in the order of a notebook."""
     import nbformat
 
-    if path.stat().st_size > MAX_NOTEBOOK:
-        yield ELSEWHERE, Piece("left out", f"{path.name} is larger than {MAX_NOTEBOOK >> 20} MiB")
-        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of cells without an id
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)

@@ -1,6 +1,8 @@
 """Who handed in what: submissions as they lie in a folder, as Canvas and Gradescope export them."""
 
 import re
+import sys
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +24,12 @@ class Student(NamedTuple):
 def students(paths):
     """Return a `Student` for each submission; an export of Gradescope stands for all in it.
 
+    What is neither a folder nor a zip is passed over, and named on the terminal.
+
     Raises
     ------
     ValueError
-        If a path is not there, or two submissions would share a folder of results.
+        If a path is not there, there is no submission, or two would share a folder of results.
     """
     found, tables = [], {}
     for path in map(Path, paths):
@@ -34,14 +38,23 @@ def students(paths):
         if (path / METADATA).is_file():
             inside = sorted(path.glob("submission_*"))
             found += [student(one, tables) for one in inside if one.is_dir()]
-        elif path.name != METADATA:
+        elif path.is_dir() or (path.is_file() and _is_zip(path)):
             found.append(student(path, tables))
+        elif path.name != METADATA:
+            said = f"{printable(str(path))} is passed over: it is neither a folder nor a zip"
+            print(said, file=sys.stderr)
+    if not found:
+        raise ValueError("there is no submission: name folders or zips")
     folders = [one.folder for one in found]
     if twice := {folder for folder in folders if folders.count(folder) > 1}:
         raise ValueError(
             f"several submissions are named {sorted(twice)[0]}; their results would mix"
         )
     return found
+
+
+def _is_zip(path):
+    return path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)  # a broken one is a zip, too
 
 
 def student(path, tables):

@@ -25,6 +25,7 @@ from PIL import Image
 from course import __main__ as command_line
 from course import batch, copies, diff, handed_in, marking, overview, report, roster, student_page
 from course.judging import MANUAL, POINTS
+from course.sandbox import Reply
 from tests.submissions import hostile
 from tests.submissions.__main__ import keys_of
 from tests.submissions.a_class import FILES, choices, generate, write_file
@@ -310,6 +311,19 @@ def test_names_can_do_no_harm(tmp_path, capsys):
     assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r"))]
 
 
+def test_what_is_no_submission_is_passed_over(tmp_path, capsys):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "torn.zip").write_bytes(b"no zip")
+    for name in ("grades.csv", "index.html"):
+        (tmp_path / name).write_text("of another run")
+    os.mkfifo(tmp_path / "pipe")
+    assert [one.folder for one in students_of(tmp_path)] == ["ada", "torn"]
+    said = capsys.readouterr().err
+    assert all(f"{name} is passed over" in said for name in ("grades.csv", "index.html", "pipe"))
+    with pytest.raises(ValueError, match="there is no submission"):
+        roster.students([tmp_path / "grades.csv"])
+
+
 def test_two_submissions_of_one_name_are_refused(tmp_path, capsys):
     (tmp_path / "a" / "s").mkdir(parents=True)
     (tmp_path / "b" / "s").mkdir(parents=True)
@@ -383,9 +397,44 @@ def test_what_is_too_large_is_not_shown(tmp_path, monkeypatch):
     assert picture.content.startswith("a picture of 20 x 20 pixels")
     assert len(text.content) < 5100 and "characters more" in text.content
     monkeypatch.setattr(handed_in, "MAX_SHOWN", 2000)
-    assert "More stands" in handed_in.pieces(folder)[handed_in.ELSEWHERE][-1].content
-    monkeypatch.setattr(handed_in, "MAX_NOTEBOOK", 100)
-    assert "is larger than" in handed_in.pieces(folder)[handed_in.ELSEWHERE][0].content
+    assert "the rest" in handed_in.pieces(folder)[handed_in.ELSEWHERE][-1].content
+    monkeypatch.setattr(handed_in, "MAX_READ", 100)
+    assert "report.ipynb and what" in handed_in.pieces(folder)[handed_in.ELSEWHERE][0].content
+
+
+def test_thousands_of_pieces_are_not_all_shown(tmp_path):
+    cells = [printed(f"line {number}") for number in range(1500)]
+    for name in "ab":
+        notebook(tmp_path / "s" / name, *cells)
+    found = handed_in.pieces(tmp_path / "s")[handed_in.ELSEWHERE]
+    assert len(found) == 2001 and found[-1].content.startswith("the rest, over 2000 pieces")
+
+
+@pytest.mark.parametrize(("most", "seconds", "ran"), [(1, 60.0, 1), (9, 0.05, 1), (9, 60.0, 3)])
+def test_notebooks_are_not_run_for_ever(most, seconds, ran, tmp_path, monkeypatch):
+    class Sandbox:  # stands for the sandbox's, and runs nothing
+        def __init__(self, folder, level):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def call(self, file, functions, arguments, limits):
+            assert limits.seconds <= seconds
+            time.sleep(0.06)
+            return Reply("answer", result=np.frombuffer(b"run", np.uint8))
+
+    monkeypatch.setattr(handed_in, "Sandbox", Sandbox)
+    monkeypatch.setattr(handed_in, "MAX_RUN", most)
+    monkeypatch.setattr(handed_in, "MAX_RUNNING", seconds)
+    for name in "abc":
+        notebook(tmp_path / "s" / name)
+    failed = handed_in.run(tmp_path / "s", "process")
+    assert sum(path.read_text() == "run" for path in tmp_path.rglob("report.ipynb")) == ran
+    assert [piece.content[:10] for piece in failed] == [f"a run of {3 - ran}"] * (ran < 3)
 
 
 @pytest.mark.parametrize(
