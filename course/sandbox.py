@@ -18,6 +18,7 @@ import io
 import itertools
 import json
 import os
+import re
 import secrets
 import selectors
 import shutil
@@ -213,7 +214,7 @@ def _is_zip(path):
 def _unzip(source, target):
     budget = _Budget()
     try:
-        with zipfile.ZipFile(source) as archive:
+        with _archive(source) as archive:
             members = dict(_members(archive, target.resolve(), budget))
             folders = {folder for path in members for folder in path.parents}
             for path in [path for path in members if path not in folders]:
@@ -232,6 +233,15 @@ def _unzip(source, target):
         if isinstance(error, OSError) and error.errno in OURS:
             raise
         raise SubmissionError(f"{source} cannot be unpacked: {error}") from error
+
+
+def _archive(source):
+    try:
+        return zipfile.ZipFile(source)
+    except UnicodeDecodeError:  # a name says that it is UTF-8, and is not: then none shall say so
+        header = re.compile(rb"(PK(?:\x01\x02..|\x03\x04)...)(.)", re.DOTALL)  # the flag is bit 3
+        content = header.sub(lambda m: m[1] + bytes([m[2][0] & ~8]), source.read_bytes())
+        return zipfile.ZipFile(io.BytesIO(content))
 
 
 def _members(archive, target, budget):

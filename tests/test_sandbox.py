@@ -225,6 +225,13 @@ def test_the_folder_with_most_of_the_modules_is_taken(entries, found, tmp_path):
         assert modules == (set(sandbox.MODULES) if len(entries) > 2 else set())
 
 
+def test_a_name_that_is_not_the_utf_8_it_claims_to_be_costs_no_other_file(tmp_path):
+    path = zipped(tmp_path / "s.zip", ("\u00e9", ""), *five("hw3/"))
+    path.write_bytes(path.read_bytes().replace("\u00e9".encode(), b"\xff\xff"))
+    with unpacked(path) as copy:
+        assert {file.name for file in copy.iterdir()} == set(sandbox.MODULES)
+
+
 def test_a_zip_of_zips_is_to_be_unpacked_first(tmp_path):
     one = zipped(tmp_path / "one.zip", ("pca.py", ""))
     outer = zipped(tmp_path / "outer.zip", ("one.zip", one.read_bytes()))
