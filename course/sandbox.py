@@ -54,6 +54,7 @@ PATIENCE = 1.0  # times every limit of time; the tests have less
 POLL = 0.02  # seconds between two looks at memory and time
 MARK = "COURSEWORK_SANDBOX"  # in the environment of all that a child starts
 FIRST_ID, NUM_IDS = 61_184, 4000  # users and groups that no system gives to anybody
+# At random, as others may be grading, too; here each comes once before any comes again.
 _ids = itertools.cycle(secrets.SystemRandom().sample(range(FIRST_ID, FIRST_ID + NUM_IDS), NUM_IDS))
 MODULES = ("kmeans.py", "gmm.py", "pca.py", "ica.py", "cvae.py")
 PREFIX = "submission-"  # of the folders that submissions are unpacked to
@@ -156,21 +157,22 @@ def unpacked(submission):
         files = [path for path in target.rglob("*") if path.is_file()]
         if files and all(path.suffix.lower() == ".zip" for path in files):
             raise SubmissionError(f"{submission} holds only zips; unpack it first.")
-        group = _unused_id() if _is_root() else -1
+        group = _unused_group() if _is_root() else -1
         for path in (Path(folder), *Path(folder).rglob("*")):
             path.chmod(0o750 if path.is_dir() else 0o640)
             os.chown(path, -1, group)
         yield _with_most_modules(target, files)
 
 
-def _unused_id():
-    """Return an id at random that no process and no unpacked submission has, of other graders too.
+def _unused_user():
+    """Return a user at random who runs nothing, for another grader neither."""
+    used = {uid for process in psutil.process_iter(["uids"]) for uid in process.info["uids"] or ()}
+    return next(number for number in _ids if number not in used)
 
-    In this process, all ids are drawn before one is drawn again.
-    """
+
+def _unused_group():
+    """Return a group at random that no unpacked submission has, of another grader neither."""
     used = set()
-    for process in psutil.process_iter(["uids", "gids"]):
-        used.update(*filter(None, process.info.values()))
     for copy in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):
             used.add(copy.stat().st_gid)
@@ -284,7 +286,7 @@ class Sandbox:
 
     def __init__(self, folder, level):
         self.level, self.mark = level, secrets.token_hex(16)
-        self.uid = _unused_id() if level == "user" else None
+        self.uid = _unused_user() if level == "user" else None
         self._scratch = scratch = Path(tempfile.mkdtemp(prefix="scratch-"))
         request_end, self._requests = os.pipe()
         self._answers, answer_end = os.pipe()
