@@ -37,7 +37,7 @@ def level(request):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(sandbox, "PATIENCE", 0.15)
+    monkeypatch.setattr(sandbox, "PATIENCE", 0.2)
 
 
 @pytest.fixture(autouse=True)
