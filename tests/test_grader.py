@@ -488,13 +488,14 @@ CHEATS = {  # in front of a slow solution: neither makes it fast
 
 
 @pytest.mark.parametrize("cheat", CHEATS)
-def test_work_is_timed_whenever_it_is_done(cheat, tmp_path):
+def test_work_is_timed_whenever_it_is_done(cheat, tmp_path, monkeypatch):
+    monkeypatch.setattr(marking, "MAX_PAIRS", 2)
     slow = "once = train_kmeans\ndef train_kmeans(*arguments, **options):\n"
     slow += "    return [once(*arguments, **options) for _ in range(8)][-1]\n"
     text = (HERE / "loops" / "kmeans.py").read_text()
     (tmp_path / "kmeans.py").write_text(f"{text}\n\n{slow}{CHEATS[cheat]}")
     (mark_,) = mark(tmp_path, SEED, "process", (speed_key("1a"),))
-    assert mark_.verdict.code == 60 and mark_.score < mark_.case.points, mark_
+    assert mark_.ratio > 2, mark_  # about 7; a cheat that works comes to 0.01
 
 
 def test_what_a_submission_started_stands_still_meanwhile(tmp_path):
@@ -509,9 +510,10 @@ def test_what_a_submission_started_stands_still_meanwhile(tmp_path):
             before = [sum(process.cpu_times()[:2]) for process in processes]
             time.sleep(0.5)
             assert [sum(process.cpu_times()[:2]) for process in processes] == before
-        time.sleep(0.5)
-        after = [sum(process.cpu_times()[:2]) for process in processes]
-        assert sum(after) > sum(before) + 0.1
+        end = time.monotonic() + 20
+        while sum(sum(process.cpu_times()[:2]) for process in processes) <= sum(before) + 0.1:
+            assert time.monotonic() < end, "it did not go on"
+            time.sleep(0.1)
 
 
 # Reports
