@@ -12,6 +12,7 @@ from typing import NamedTuple
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.output_widget import OutputWidget
 
 from course import cover, pages
 from data.comparison import Comparison
@@ -31,6 +32,17 @@ class Run(NamedTuple):
     notebook: nbformat.NotebookNode  # with outputs, if it ran to its end
     seconds: float
     error: NotebookError | None
+
+
+class QuietOutput(OutputWidget):
+    """Keeps what a widget shows, and does not tell the kernel.
+
+    nbclient waits for the kernel on the socket that it would tell it by, and then may wait for ever
+    for a reply that is there (https://github.com/jupyter/nbclient/issues/312).
+    """
+
+    def sync_state(self):
+        pass
 
 
 def execute(path, *, cell_time_limit=600, folder=ROOT, progress=None):
@@ -65,6 +77,7 @@ def execute(path, *, cell_time_limit=600, folder=ROOT, progress=None):
         extra_arguments=["--log-level=ERROR", "--IPKernelApp.extra_extensions=course.describe"],
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
+    client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = QuietOutput
 
     environment = {
         **os.environ,

@@ -8,6 +8,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
+from course import writeup
 from course.gallery import copy_without_originals
 from course.writeup import ROOT
 
@@ -31,7 +32,9 @@ def run(checkout, name, **settings):
         cell.source, count = re.subn(assignment, f"{setting} = {value!r}  ", cell.source)
         assert count == 1, f"{name}.ipynb has no setting {setting}"
     resources = {"metadata": {"path": str(checkout)}}
-    NotebookClient(notebook, timeout=CELL_TIME_LIMIT, resources=resources).execute()
+    client = NotebookClient(notebook, timeout=CELL_TIME_LIMIT, resources=resources)
+    client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = writeup.QuietOutput
+    client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     return "\n".join(
         output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs
