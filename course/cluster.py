@@ -1,7 +1,7 @@
 """Mark submissions on a Dask cluster: they go there as bytes and come back as records.
 
 Dask does the rest: a worker that is free gets the next submission, and what a worker that died had
-begun is begun again on another. Each worker needs the same checkout as this one.
+begun is begun again on another. The scheduler and each worker need the same checkout as this one.
 """
 
 import contextlib
