@@ -331,7 +331,8 @@ def _reassign_arrays(centre, centroids, weights, drift, slack, points, labels, e
         square = np.einsum("bd,bd->b", x, x)  # (B,)
         W = weights[:, :-1]  # (K, d)
         scores = (x @ W.T).T if K > _MANY else W @ x.T  # (K, B), the longer axis along the memory
-        nearest, first, second = _two_nearest(scores + weights[:, -1:])
+        scores += weights[:, -1:]
+        nearest, first, second = _two_nearest(scores)
         gap = _gap(first + square, second + square, slack, 4 * slack * square + _TINY)  # (B,)
         close = np.flatnonzero(gap <= 0)
         for part in _blocks(len(close), max(1, _BLOCK_COORDINATES // centroids.size)):

@@ -59,8 +59,7 @@ def pca(
         squares, V = _leading_eigenvectors(X @ X.T, min(N, K))  # at most N; V (N, min(N, K))
         squares = np.pad(squares, (0, K - len(squares)))  # (K,)
         # QR makes orthonormal columns even of those that are near zero, and of the K - N missing.
-        missing = K - len(V.T)
-        U = np.linalg.qr(np.pad(X.T @ V, [(0, 0), (0, missing)]))[0]  # (d, K)
+        U = np.linalg.qr(np.pad(X.T @ V, [(0, 0), (0, K - len(V.T))]))[0]  # (d, K)
     variances = np.maximum(squares, 0) / (N - ddof)  # rounding can put a zero below zero
     eigenvalues = _as_dtype_of(data, "an eigenvalue", np.ldexp(variances, 2 * exponent))
     return (U * _signs(U)).astype(eigenvalues.dtype, copy=False), eigenvalues

@@ -19,6 +19,7 @@ from course.judging_cvae import (
     judge_sampling,
     judge_training,
     restored,
+    tensor,
 )
 from course.sandbox import Limits
 from data import load_mnist
@@ -38,10 +39,6 @@ def derived(seed, what):
 
 def new_model(seed):
     return Call("cvae", ("model.new",), [derived(seed, "weights")], SIZES)
-
-
-def tensor(array):
-    return ("tensor", np.asarray(array, dtype=np.float32))
 
 
 def one_hot(labels):

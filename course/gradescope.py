@@ -98,18 +98,8 @@ def record_of(marks, seed, level, sha):
     )
     for part in POINTS:
         if part not in {mark.case.part for mark in marks}:
-            record["tests"].append(
-                {
-                    "number": report.number_of(part),
-                    "name": "not graded",
-                    "score": 0.0,
-                    "max_score": POINTS[part],
-                    "status": "failed",
-                    "output": NOT_GRADED,
-                    "output_format": "text",
-                    "extra_data": {"part": part, "code": 70, "mistake": None, "ratio": None},
-                }
-            )
+            missing = report.entry(part, "not graded", POINTS[part], NOT_GRADED, code=70)
+            record["tests"].append(missing)
     return record
 
 

@@ -22,6 +22,10 @@ GOOD_FIDELITY = 0.2  # of the samples show their class; chance is 0.1
 # Arguments made of earlier results
 
 
+def tensor(array):
+    return ("tensor", np.asarray(array, dtype=np.float32))
+
+
 def restored(results):
     """Return the parameters that `fit` gave, for `restore`."""
     return list(results[1][1:])
@@ -46,7 +50,7 @@ def drawn_codes(results, where, seed, classes, repeats=1, power=0.5):
         raise ValueError(f"mu and logvar must be floats (B, {LATENT})")
     deviation = np.exp(np.minimum(logvar.astype(np.float64), 80)) ** power
     z = np.random.default_rng(seed).normal(mu, deviation, size=(repeats, *mu.shape))
-    return [("tensor", z.reshape(-1, z.shape[-1]).astype(np.float32)), classes]
+    return [tensor(z.reshape(-1, z.shape[-1])), classes]
 
 
 # Judges

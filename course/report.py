@@ -11,12 +11,12 @@ from pathlib import Path
 from course import marking
 from course.judging import POINTS
 from course.marking import FULL_SPEED, NO_SPEED, told
-from course.sandbox import ROOT, WARNINGS, SubmissionError, unpacked
+from course.sandbox import MODULES, ROOT, WARNINGS, SubmissionError, unpacked
 
 READ = (  # files that grading reads and does not import
     "course/child.py",
     "data/reference.json",
-    *(f"textbook/{name}.py" for name in ("kmeans", "gmm", "pca", "ica", "cvae")),
+    *(f"textbook/{name}" for name in MODULES),
 )
 
 
@@ -96,27 +96,15 @@ def results(marks, *, seed, level, submission, command_for):
     -------
     dict
     """
-    tests = []
-    for mark in marks:
-        part, verdict = mark.case.part, mark.verdict
-        command = command_for(mark.case.key)
-        tests.append(
-            {
-                "number": number_of(part),
-                "name": mark.case.name,
-                "score": round(mark.score, 4),
-                "max_score": mark.case.points,
-                "status": "passed" if verdict.code == 0 else "failed",
-                "output": told(mark, command),
-                "output_format": "text",
-                "extra_data": {
-                    "part": part,
-                    "code": verdict.code,
-                    "mistake": verdict.mistake,
-                    "ratio": mark.ratio and round(mark.ratio, 3),
-                },
-            }
+    tests = [
+        entry(
+            mark.case.part, mark.case.name, mark.case.points,
+            told(mark, command_for(mark.case.key)), code=mark.verdict.code,
+            score=round(mark.score, 4), mistake=mark.verdict.mistake,
+            ratio=mark.ratio and round(mark.ratio, 3),
         )
+        for mark in marks
+    ]  # fmt: skip
     total, possible = sum(test["score"] for test in tests), sum(m.case.points for m in marks)
     return {
         "score": round(total, 2),
@@ -127,6 +115,20 @@ def results(marks, *, seed, level, submission, command_for):
             "seed": seed, "isolation": level, "submission": submission, "grader": grader_version(),
         },
     }  # fmt: skip
+
+
+def entry(part, name, points, output, *, code, score=0.0, mistake=None, ratio=None):
+    """Return one test of a record."""
+    return {
+        "number": number_of(part),
+        "name": name,
+        "score": score,
+        "max_score": points,
+        "status": "passed" if code == 0 else "failed",
+        "output": output,
+        "output_format": "text",
+        "extra_data": {"part": part, "code": code, "mistake": mistake, "ratio": ratio},
+    }
 
 
 def in_words(seed, level):

@@ -34,7 +34,7 @@ class Run(NamedTuple):
     error: NotebookError | None
 
 
-class QuietOutput(OutputWidget):
+class _QuietOutput(OutputWidget):
     """Keeps what a widget shows, and does not tell the kernel.
 
     nbclient waits for the kernel on the socket that it would tell it by, and then may wait for ever
@@ -43,6 +43,13 @@ class QuietOutput(OutputWidget):
 
     def sync_state(self):
         pass
+
+
+def client_for(notebook, folder, **options):
+    """Return what executes a notebook in a folder, widgets and all; options of NotebookClient."""
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **options)
+    client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = _QuietOutput
+    return client
 
 
 def execute(path, *, cell_time_limit=600, folder=ROOT, progress=None):
@@ -70,14 +77,13 @@ def execute(path, *, cell_time_limit=600, folder=ROOT, progress=None):
     """
     notebook = nbformat.read(path, as_version=4)
     started = [0]
-    client = NotebookClient(
+    client = client_for(
         notebook,
+        folder,
         timeout=cell_time_limit,
-        resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=ERROR", "--IPKernelApp.extra_extensions=course.describe"],
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
-    client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = QuietOutput
 
     environment = {
         **os.environ,

@@ -43,6 +43,16 @@ def mandrill_large(originals):
         return np.array(picture)
 
 
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the checkout that has no original data."""
+    from course.gallery import copy_without_originals  # brings pandoc and Typst, which few need
+
+    folder = tmp_path_factory.mktemp("checkout")
+    copy_without_originals(folder)
+    return folder
+
+
 def awkward_copies(array):
     """Yield (name, copy) with the same values in layouts that a caller may bring."""
     fortran = np.asfortranarray(array)

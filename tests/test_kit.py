@@ -9,11 +9,11 @@ import sys
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from course import kit, visible
 from course.__main__ import main
 from course.judging import MANUAL, POINTS
+from course.writeup import client_for
 
 MODULES = ("kmeans", "gmm", "gda", "pca", "ica", "cvae")
 NOTEBOOKS = ("kmeans_gmm", "gda", "pca", "ica", "cvae")
@@ -231,8 +231,7 @@ def test_notebooks_run_with_the_textbooks_bodies(name, filled_in, monkeypatch):
     settings = next(cell for cell in notebook.cells if cell.cell_type == "code")
     settings.source = re.sub("PASSES = .*", "PASSES = {0.01: 1}", settings.source)  # of 16
     settings.source = re.sub("NUM_EPOCHS = .*", "NUM_EPOCHS = 1", settings.source)  # of 10
-    resources = {"metadata": {"path": str(filled_in)}}
-    NotebookClient(notebook, timeout=60, resources=resources).execute()
+    client_for(notebook, filled_in, timeout=60).execute()
     assert any("image/png" in str(cell.get("outputs")) for cell in notebook.cells)
 
 

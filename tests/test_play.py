@@ -9,7 +9,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
 from course import pages, writeup
-from course.gallery import copy_without_originals
 from tests.page_checks import Page, check_run
 
 MOVING = """
@@ -34,13 +33,6 @@ def turn(K, upload):
     display(Audio([0.0, 1.0, 0.0], rate=8000))
     plt.subplots()[1].set(title=f"K is {K}", xlabel="step")
 """
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkout")
-    copy_without_originals(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

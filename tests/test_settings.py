@@ -5,12 +5,10 @@ import re
 import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
 from PIL import Image
 
-from course import writeup
 from course.gallery import copy_without_originals
-from course.writeup import ROOT
+from course.writeup import ROOT, client_for
 
 CELL_TIME_LIMIT = 120  # seconds
 
@@ -31,10 +29,7 @@ def run(checkout, name, **settings):
         assignment = rf"(?m)^{setting} = [^#\n]*"
         cell.source, count = re.subn(assignment, f"{setting} = {value!r}  ", cell.source)
         assert count == 1, f"{name}.ipynb has no setting {setting}"
-    resources = {"metadata": {"path": str(checkout)}}
-    client = NotebookClient(notebook, timeout=CELL_TIME_LIMIT, resources=resources)
-    client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = writeup.QuietOutput
-    client.execute()
+    client_for(notebook, checkout, timeout=CELL_TIME_LIMIT).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     return "\n".join(
         output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs

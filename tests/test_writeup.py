@@ -16,7 +16,7 @@ from PIL import Image
 from course import cover, pages, writeup
 from course.__main__ import main as command_line
 from course.describe import describe
-from course.gallery import copy_without_originals, find_figure
+from course.gallery import find_figure
 from data.comparison import MIME_TYPE
 from tests.page_checks import Page, check_page, check_run
 
@@ -87,13 +87,6 @@ def small_notebook():
             new_markdown_cell("## What you should have seen\n\nNothing on paper."),
         ]
     )
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkout")
-    copy_without_originals(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
